@@ -1,0 +1,1 @@
+"""ocpi-nap: a National Access Point for electric-vehicle charging data."""

@@ -1,0 +1,43 @@
+"""All settings of a node, from the environment (prefix ``OCPI_NAP_``). Read once, in the composition root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one node; every one can be left out."""
+
+    model_config = SettingsConfigDict(env_prefix="OCPI_NAP_", extra="ignore")
+
+    public_url: str = Field("http://127.0.0.1:8000", description="Base URL under which others reach us; never derived from a request.")
+    data_dir: Path = Field(Path("data"), description="Where the embedded database, the broker and the token key live.")
+    database_url: str | None = Field(None, description="PostgreSQL 15+ DSN; absent: the embedded PostgreSQL.")
+    mqtt_url: str | None = Field(None, description="MQTT broker, mqtt[s]://user:password@host:port; absent: the embedded NATS.")
+    mqtt_host: str = Field("127.0.0.1", description="Address the embedded broker listens on.")
+    mqtt_port: int = Field(1883, description="TCP port of the embedded broker; 0 takes a free one.")
+    mqtt_retain: bool = Field(False, description="Publish status messages retained.")
+    allow_private_networks: bool = Field(False, description="Accept loopback and private addresses and plain http as platform URLs.")
+    party_id: str = Field("NAP", description="Our party id.")
+    country_code: str = Field("FI", description="Our country code.")
+    business_name: str = Field("National Access Point", description="Name in our business_details.")
+    business_website: str = Field("", description="Website in our business_details; empty: the public URL.")
+    business_logo: str = Field("", description="Logo URL in our business_details; empty: the logo we serve.")
+    publish_environments: str = Field("production,test", description="Which platforms' data the public API shows.")
+    strict_gzip: bool = Field(False, description="Answer 406 without gzip on /all too (contract section 0).")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
+    change_days: int = Field(7, description="How long the change feed is kept.")
+
+    @property
+    def ocpi_url(self) -> str:
+        """Base of our OCPI interface, without trailing slash."""
+        return self.public_url.rstrip("/") + "/ocpi"
+
+    @property
+    def versions_url(self) -> str:
+        """Our VERSIONS_URL."""
+        return self.ocpi_url + "/versions"
