@@ -1,0 +1,284 @@
+"""Pulling a platform's locations and tariffs, and reconciling what we hold with what it still has (R111–R136, R173–R177)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Literal
+
+from ocpi_nap.intake.batches import write_documents
+from ocpi_nap.intake.issuelog import IssueLog
+from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
+from ocpi_nap.intake.owner import owner
+from ocpi_nap.model import jsontext
+from ocpi_nap.model.ids import id_key
+from ocpi_nap.model.issues import Issue
+from ocpi_nap.model.platform import Party, Platform
+from ocpi_nap.ocpi.client import OcpiClient, Peer
+from ocpi_nap.ocpi.errors import OcpiError
+from ocpi_nap.ocpi.pages import CrawlFailed, Crawler
+from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.store import crawls
+from ocpi_nap.store.crawls import Known
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.rows import LocationKey
+
+log = logging.getLogger(__name__)
+
+Module = Literal["locations", "tariffs"]
+
+_CHUNK = 64
+"""Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
+NOT_IN_PULL = "not in full pull"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a crawl met (R136)."""
+
+    pages: int = 0
+    objects: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    withheld: int = 0
+    refused: int = 0
+    ignored: int = 0
+    issues: int = 0
+
+
+@dataclass(slots=True)
+class ModuleReport:
+    """How the crawl of one module ended."""
+
+    complete: bool = True
+    counts: Counts = field(default_factory=Counts)
+    error: str | None = None
+    total: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"complete": self.complete, **asdict(self.counts), "error": self.error}
+
+
+PullReport = dict[str, ModuleReport]
+Progress = Callable[[str, ModuleReport], None]
+"""Called after every page with the module's name and its report so far."""
+
+
+class AlreadyRunning(Exception):
+    """Another crawl of the same platform is under way (R130)."""
+
+
+async def pull(
+    db: Database, client: OcpiClient, peer: Callable[[Party | None], Peer], platform: Platform, *, full: bool,
+    progress: Progress | None = None, confirm: bool = False,
+) -> PullReport:  # fmt: skip
+    """Crawl tariffs, then locations. ``peer`` gives the connection for a party (per-operator scope) or the platform.
+
+    ``confirm`` lets a withdrawal pass that the guard would hold back (D17). Raises AlreadyRunning.
+    """
+    issues = IssueLog(db)
+    async with db.connection() as conn:
+        row = await (await conn.execute("SELECT pg_try_advisory_lock(8413, %s)", (platform.id,))).fetchone()
+        if not row or not row[0]:
+            raise AlreadyRunning(f"a pull of {platform.name} is already running")
+        try:
+            reports: PullReport = {}
+            modules: tuple[Module, ...] = ("tariffs", "locations")
+            for module in modules:
+                url = platform.endpoints.get(module)
+                if url is None or platform.version is None or module not in VERSIONS[platform.version].modules:
+                    continue
+                report = reports[module] = ModuleReport()
+                scopes: list[Party | None] = [None]
+                if platform.settings.pull_scope == "per_operator" and platform.version != "2.1.1":
+                    scopes = [operator.party for operator in platform.operators]
+                for scope in scopes:
+                    crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm)
+                    await crawl.run()
+            return reports
+        finally:
+            await issues.flush()
+            await conn.execute("SELECT pg_advisory_unlock(8413, %s)", (platform.id,))
+
+
+class _Crawl:
+    """One module, one scope, once."""
+
+    def __init__(
+        self, db: Database, client: OcpiClient, peer: Peer, platform: Platform, module: Module, url: str, scope: Party | None,
+        full: bool, issues: IssueLog, report: ModuleReport, progress: Progress | None, confirm: bool,
+    ) -> None:  # fmt: skip
+        self.db, self.client, self.peer, self.platform = db, client, peer, platform
+        self.module, self.url, self.scope, self.full = module, url, scope, full
+        self.issues, self.report, self.progress, self.confirm = issues, report, progress, confirm
+        self.counts = Counts()
+        self.seen: set[LocationKey] = set()
+        self.known: dict[LocationKey, Known] = {}
+        self.chunk: dict[LocationKey, Operation] = {}
+        assert platform.version is not None
+        self.version = VERSIONS[platform.version]
+        self.scope_name = f"{scope[0]}*{scope[1]}" if scope else "platform"
+
+    async def run(self) -> None:
+        started = datetime.now(UTC)
+        crawl_id = await crawls.start_crawl(self.db, self.platform.id, self.module, self.scope_name, self.full, started)
+        self.context = Context(self.platform.id, self.version, self.platform.settings, "pull", started, crawl_started=started,
+                               partial_evses=not self.full and self.platform.settings.delta_evses_partial)  # fmt: skip
+        crawler, error, complete = None, None, False
+        try:
+            self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
+            crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
+            async for page in crawler.pages():
+                self.counts.pages += 1
+                for item in page.items:
+                    await self._take(item)
+                await self._write()
+                self._tell(crawler.total)
+            await self._write()
+            complete = True
+            if self.full and not crawler.unstable:
+                await self._reconcile(started)
+        except CrawlFailed as failed:
+            error = str(failed)
+        finally:
+            await self._write()
+            server_time = crawler.server_time if crawler else None
+            await crawls.finish_crawl(self.db, crawl_id, asdict(self.counts), complete, server_time, error)
+        self._tell(crawler.total if crawler else None, add=True)
+        self.report.complete = self.report.complete and complete
+        self.report.error = error or self.report.error
+
+    def _tell(self, total: int | None, *, add: bool = False) -> None:
+        if add:
+            for name, value in asdict(self.counts).items():
+                setattr(self.report.counts, name, getattr(self.report.counts, name) + value)
+        if self.progress is not None:
+            shown = self.report if add else ModuleReport(True, self.counts, None, total)
+            shown.total = total
+            self.progress(self.module, shown)
+
+    async def _date_from(self) -> datetime | None:
+        """Start of the last complete crawl, less the overlap (R120); None crawls everything."""
+        if self.full:
+            return None
+        last = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=False)
+        if last is None:
+            self.full = True
+            return None
+        return last[0] - timedelta(minutes=self.platform.settings.delta_overlap_minutes)
+
+    async def _take(self, item: bytes) -> None:
+        """One object of a page: unchanged, to be written, or refused – never the end of the page (R127)."""
+        self.counts.objects += 1
+        if self.counts.objects % 16 == 0:
+            await asyncio.sleep(0)  # a crawl shares its process with the publisher
+        digest = blake2b(item, digest_size=16).digest()
+        try:
+            raw = jsontext.parse(item)
+        except jsontext.NotJson:
+            raw = None
+        if not isinstance(raw, dict):
+            self._refuse(f"{self.module}[{self.counts.objects - 1}]", [Issue("", "wrong_type", "not an object")])
+            return
+        party = owner(raw, self.platform)
+        if party is None or party not in self.platform.parties or (self.scope is not None and party != self.scope):
+            self.counts.ignored += 1
+            return
+        object_id = raw.get("id")
+        if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
+            self._refuse(f"{self.module}/{party[0]}/{party[1]}/?", [Issue("id", "required_missing", "no usable id")])
+            return
+        key = (self.platform.id, *party, id_key(str(object_id), self.version.number))
+        known = self.known.get(key)
+        if known is not None and known.pulled_hash == digest:
+            self.counts.unchanged += 1
+            self.seen.add(key)
+            return
+        await self._prepare(key, NodeKey(*party, str(object_id)), raw, digest)
+
+    async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
+        level: Level = "location" if self.module == "locations" else "tariff"
+        operation = Operation("put", level, address, key, self.context, raw, pulled_hash=digest)
+        twice = key in self.seen
+        self.seen.add(key)
+        try:
+            prepare_put(operation)
+        except OcpiError as error:
+            self._refuse(operation.object_path, error.errors or [Issue("", "refused", error.message)])
+            return
+        if twice:
+            operation.issues.append(Issue("id", "duplicate_id", "the same id twice in one crawl: the newest counts"))
+        if key in self.chunk or len(self.chunk) >= _CHUNK:
+            await self._write()
+        self.chunk[key] = operation
+
+    async def _write(self) -> None:
+        if not self.chunk:
+            return
+        operations = list(self.chunk.values())
+        self.chunk = {}
+        outcomes = await write_documents(self.db, operations)
+        for operation, outcome in zip(operations, outcomes, strict=True):
+            if outcome.error is not None:
+                self._refuse(operation.object_path, [Issue("", "refused", outcome.error.message)])
+                continue
+            if outcome.created:
+                self.counts.new += 1
+            elif outcome.changed:
+                self.counts.changed += 1
+            else:
+                self.counts.unchanged += 1
+            self.counts.issues += len(operation.issues)
+            self.issues.add(self.platform.id, operation.object_path, operation.issues)
+        await self.db.notify("feed", "")
+
+    def _refuse(self, object_path: str, problems: list[Issue]) -> None:
+        self.counts.refused += 1
+        self.issues.add(self.platform.id, object_path, problems, refused=True)
+
+    async def _reconcile(self, started: datetime) -> None:
+        """Withdraw what a complete full pull no longer has (R124), unless that is suspiciously much (D17)."""
+        scope = {key: known for key, known in self.known.items() if known.active and (self.scope is None or key[1:3] == self.scope)}
+        gone = [known.pk for key, known in scope.items() if key not in self.seen]
+        if not gone:
+            return
+        if len(gone) > 10 and 2 * len(gone) > len(scope) and not self.confirm:
+            before = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=True)
+            if before is None or before[1] == 0:
+                self.counts.withheld = len(gone)
+                log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(gone), len(scope), self.module)
+                return
+        self.counts.withdrawn = await crawls.withdraw(self.db, self.module, gone, NOT_IN_PULL, started)
+        await self.db.notify("feed", "")
+
+
+async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform: Platform, address: NodeKey) -> bool:
+    """GET one Location that a push spoke of and we do not hold (D6, R134); False when the platform does not have it."""
+    url = platform.endpoints.get("locations")
+    if url is None or platform.version is None:
+        return False
+    answer = await client.get(peer, client.object_url(url, address.id))
+    if not isinstance(answer.data, dict):
+        return False
+    issues = IssueLog(db)
+    context = Context(platform.id, VERSIONS[platform.version], platform.settings, "pull", datetime.now(UTC))
+    party = (address.country_code.upper(), address.party_id.upper())
+    key = (platform.id, *party, id_key(address.id, platform.version))
+    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, answer.data)
+    try:
+        prepare_put(operation)
+        await write_documents(db, [operation])
+    except OcpiError as error:
+        issues.add(platform.id, operation.object_path, error.errors, refused=True)
+        return False
+    finally:
+        await issues.flush()
+    await db.notify("feed", "")
+    return True

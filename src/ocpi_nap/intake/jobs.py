@@ -1,0 +1,121 @@
+"""The work nobody waits for: crawls when they are due, repairs after pushes, clearing old changes (R130, D6).
+
+PgQueuer carries what is due; each platform's next time lives in our own table, so that any node can take the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+from pgqueuer import PgQueuer, PsycopgDriver, Queries
+from pgqueuer.models import Job
+
+from ocpi_nap.model.platform import PlatformSettings
+from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.store.crawls import take_due
+from ocpi_nap.store.database import Database
+
+log = logging.getLogger(__name__)
+
+_PARALLEL = 4
+"""Platforms crawled at once by one node."""
+
+
+class CrawlJob(msgspec.Struct, frozen=True):
+    platform_id: int
+    full: bool
+
+
+class RepairJob(msgspec.Struct, frozen=True):
+    platform_id: int
+    address: NodeKey
+
+
+async def connect(dsn: str) -> psycopg.AsyncConnection[Any]:
+    """A connection for PgQueuer, its tables installed."""
+    connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT pg_advisory_lock(8414)")
+        try:
+            queries = Queries(PsycopgDriver(connection))
+            if not await queries.has_table("pgqueuer"):
+                await queries.install()
+        finally:
+            await cursor.execute("SELECT pg_advisory_unlock(8414)")
+    return connection
+
+
+class RepairQueue:
+    """Queues the pull of a single Location; many pushes to the same unknown one queue it once (D6)."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def __call__(self, platform_id: int, address: NodeKey) -> None:
+        """Queue the repair; a failure is logged, since the next full pull heals the same."""
+        job = RepairJob(platform_id, NodeKey(address.country_code.upper(), address.party_id.upper(), address.id))
+        name = f"repair/{platform_id}/{job.address.country_code}/{job.address.party_id}/{job.address.id}"
+        try:
+            async with self._db.connection() as connection:
+                await Queries(PsycopgDriver(connection)).enqueue(
+                    "repair", msgspec.json.encode(job), 1, dedupe_key=name[:250], on_conflict="skip"
+                )
+        except Exception:
+            log.exception("a repair could not be queued")
+
+
+def next_due(settings: dict[str, Any], full: bool) -> timedelta:
+    """The interval of the platform with ±10 % jitter (R130)."""
+    parsed = msgspec.convert(settings, PlatformSettings)
+    minutes = parsed.full_interval_minutes if full else parsed.delta_interval_minutes
+    return timedelta(minutes=max(1, minutes) * random.uniform(0.9, 1.1))
+
+
+async def run_jobs(
+    db: Database, dsn: str, stop: asyncio.Event, *,
+    crawl: Callable[[CrawlJob], Awaitable[None]], repair: Callable[[RepairJob], Awaitable[None]], change_days: int,
+) -> None:  # fmt: skip
+    """Work until ``stop`` is set: hand out what is due every second, and run queued jobs."""
+    connection = await connect(dsn)
+    queuer = PgQueuer(PsycopgDriver(connection))
+
+    @queuer.entrypoint("crawl", concurrency_limit=_PARALLEL)
+    async def _crawl(job: Job) -> None:
+        await crawl(msgspec.json.decode(job.payload or b"", type=CrawlJob))
+
+    @queuer.entrypoint("repair", concurrency_limit=_PARALLEL)
+    async def _repair(job: Job) -> None:
+        await repair(msgspec.json.decode(job.payload or b"", type=RepairJob))
+
+    worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
+    try:
+        await _schedule(db, queuer, stop, change_days)
+    finally:
+        queuer.shutdown.set()
+        with suppress(asyncio.TimeoutError, Exception):
+            await asyncio.wait_for(worker, 5)
+        await connection.close()
+
+
+async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, change_days: int) -> None:
+    round_number = 0
+    while not stop.is_set():
+        try:
+            for platform_id, full in await take_due(db, next_due):
+                payload = msgspec.json.encode(CrawlJob(platform_id, full))
+                await queuer.qm.queries.enqueue("crawl", payload, 0, dedupe_key=f"crawl/{platform_id}/{full}", on_conflict="skip")
+            if round_number % 3600 == 0:
+                await db.execute("DELETE FROM change WHERE at < now() - %s * interval '1 day'", (change_days,))
+            round_number += 1
+        except psycopg.Error as error:
+            log.warning("the schedule could not be read: %s", error)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1.0)

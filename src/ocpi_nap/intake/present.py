@@ -1,0 +1,99 @@
+"""Stored objects as a Receiver GET gives them back to their owner (D24, R141, R150)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from ocpi_nap.intake.evses import current_raw
+from ocpi_nap.intake.patch import unknown
+from ocpi_nap.model import jsontext, objects, timestamps
+from ocpi_nap.model.ids import id_key
+from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.ocpi.versions import VERSIONS, lower_evse, lower_location, lower_tariff
+from ocpi_nap.store.rows import EvseRow, LocationRow, TariffRow
+
+
+def _latest(*times: datetime | None) -> datetime | None:
+    return max((time for time in times if time is not None), default=None)
+
+
+def evse_time(evse: EvseRow) -> datetime | None:
+    """The EVSE's propagated ``last_updated``: its own or a connector's, whichever is later."""
+    doc = objects.decode_evse(evse.doc)
+    return _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
+
+
+def _stamp(raw: dict[str, Any], time: datetime | None, own: datetime | None) -> None:
+    """Set ``last_updated`` to the propagated value, leaving the sender's own text where it already says so."""
+    if time is not None and (time != own or "last_updated" not in raw):
+        raw["last_updated"] = timestamps.format_z(time)
+
+
+def _evse_raw(evse: EvseRow, version: str) -> dict[str, Any]:
+    time = evse_time(evse)
+    if evse.source_version == version:
+        raw = current_raw(evse)
+        raw.setdefault("uid", evse.uid)
+        _stamp(raw, time, evse.source_last_updated)
+        return raw
+    doc = objects.decode_evse(evse.doc)
+    doc.uid, doc.status, doc.last_updated = evse.uid, evse.status, time
+    for connector in doc.connectors:
+        connector.last_updated = connector.source_last_updated
+    return lower_evse(doc, VERSIONS[version])
+
+
+def _held(location: LocationRow) -> list[EvseRow]:
+    evses: Iterable[EvseRow] = (evse for evse in location.evses.values() if evse.withdrawn_at is None)
+    return sorted(evses, key=lambda evse: evse.ordinal)
+
+
+def present_location(location: LocationRow, version: str) -> bytes:
+    """The Location with its EVSEs, as JSON."""
+    evses = _held(location)
+    time = _latest(location.source_last_updated, *(evse_time(evse) for evse in evses))
+    if location.source_version == version:
+        raw: dict[str, Any] = jsontext.parse(location.raw)
+        raw.setdefault("id", location.id)
+        if VERSIONS[version].party_in_object:
+            raw.setdefault("country_code", location.country_code)
+            raw.setdefault("party_id", location.party_id)
+        _stamp(raw, time, location.source_last_updated)
+    else:
+        doc = objects.decode_location(location.doc)
+        doc.id, doc.country_code, doc.party_id, doc.last_updated = location.id, location.country_code, location.party_id, time
+        raw = lower_location(doc, [], VERSIONS[version])
+    raw["evses"] = [_evse_raw(evse, version) for evse in evses]
+    return jsontext.dump(raw)
+
+
+def present_node(location: LocationRow, key: NodeKey, version: str) -> bytes:
+    """The EVSE or Connector that the key names, as JSON."""
+    evse = location.evses.get(id_key(key.evse_uid or "", version))
+    if evse is None or evse.withdrawn_at is not None:
+        raise unknown("EVSE", key.evse_uid or "")
+    raw = _evse_raw(evse, version)
+    if key.connector_id is None:
+        return jsontext.dump(raw)
+    wanted = id_key(key.connector_id, version)
+    for position, connector in enumerate(raw.get("connectors") or []):
+        if isinstance(connector, dict) and id_key(str(connector.get("id") or f"~{position + 1}"), version) == wanted:
+            return jsontext.dump(connector)
+    raise unknown("connector", key.connector_id)
+
+
+def present_tariff(tariff: TariffRow, version: str) -> bytes:
+    """The tariff as JSON."""
+    if tariff.source_version == version:
+        raw: dict[str, Any] = jsontext.parse(tariff.raw)
+        raw.setdefault("id", tariff.id)
+        raw.setdefault("country_code", tariff.country_code)
+        raw.setdefault("party_id", tariff.party_id)
+        _stamp(raw, tariff.source_last_updated, tariff.source_last_updated)
+        return jsontext.dump(raw)
+    doc = objects.decode_tariff(tariff.doc)
+    doc.id, doc.country_code, doc.party_id = tariff.id, tariff.country_code, tariff.party_id
+    doc.last_updated = tariff.source_last_updated
+    return jsontext.dump(lower_tariff(doc, VERSIONS[version]))

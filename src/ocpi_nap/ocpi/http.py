@@ -1,0 +1,65 @@
+"""The ASGI side of the OCPI interface: reading a bounded body, sending an enveloped answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from ocpi_nap.model import jsontext
+from ocpi_nap.ocpi.errors import BodyTooLarge, NotFound, NotJsonBody
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Disconnected(Exception):
+    """The caller went away before its request was complete: there is nobody to answer."""
+
+
+def segments(scope: Scope, root: str) -> list[str]:
+    """The path below ``root``, split before decoding (R138), a trailing slash ignored (D21)."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    path = raw.split(b"?", 1)[0].decode("latin-1")
+    rest = path[len(root) :].removeprefix("/")
+    if rest.endswith("/"):
+        rest = rest[:-1]
+    if not rest:
+        return []
+    try:
+        return [unquote_to_bytes(part).decode() for part in rest.split("/")]
+    except UnicodeDecodeError:
+        raise NotFound("the path is not UTF-8") from None
+
+
+async def read_json(receive: Receive, largest: int) -> Any:
+    """The request body as JSON; raises BodyTooLarge (R38) or NotJsonBody (R32)."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        body = message.get("body", b"")
+        size += len(body)
+        if size > largest:
+            raise BodyTooLarge(f"the body is larger than {largest} bytes")
+        chunks.append(body)
+        if not message.get("more_body", False):
+            break
+    try:
+        return jsontext.parse(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+    except jsontext.NotJson as error:
+        raise NotJsonBody(f"the body is not valid JSON: {error}"[:255]) from None
+
+
+async def answer(send: Send, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:
+    """Send one JSON body."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})

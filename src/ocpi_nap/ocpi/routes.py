@@ -1,0 +1,184 @@
+"""Every path under ``/ocpi``: who may call what, in which version, and one place where errors become envelopes.
+
+A raw ASGI application: routing and framework middleware would cost as much as the work itself on the push path.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ocpi_nap.ocpi import envelope, headers, tokens
+from ocpi_nap.ocpi.discovery import details_body, versions_body
+from ocpi_nap.ocpi.errors import Internal, MethodNotAllowed, NotAuthenticated, NotFound, OcpiError, TooManyRequests, UnsupportedVersion
+from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, read_json, segments
+from ocpi_nap.ocpi.ports import Authenticator, Caller, Credentials, NodeKey, Receiver
+from ocpi_nap.ocpi.versions import VERSIONS
+
+log = logging.getLogger(__name__)
+
+_METHODS = {
+    "versions": ("GET",),
+    "credentials": ("GET", "POST", "PUT", "DELETE"),
+    "locations": ("GET", "PUT", "PATCH"),
+    "tariffs": ("GET", "PUT", "DELETE"),
+}
+_DEPTH = {"locations": (3, 5), "tariffs": (3, 3)}
+_WRITES = frozenset(("PUT", "PATCH", "DELETE"))
+_KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+@dataclass(frozen=True, slots=True)
+class OcpiOptions:
+    """What the composition root decides."""
+
+    root: str
+    """Path prefix, ``/ocpi``."""
+    ocpi_url: str
+    """Public base URL of the interface, without trailing slash (I-19)."""
+    country_code: str
+    party_id: str
+    largest_body: int
+
+
+class _Bucket:
+    """Per-platform inbound limit (R197): a token bucket that holds one second's worth."""
+
+    __slots__ = ("at", "left")
+
+    def __init__(self, rate: int) -> None:
+        self.at, self.left = time.monotonic(), float(rate)
+
+    def take(self, rate: int) -> bool:
+        now = time.monotonic()
+        self.left = min(float(rate), self.left + (now - self.at) * rate)
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class OcpiApp:
+    """The Receiver interfaces, versions and credentials as one ASGI application."""
+
+    def __init__(self, authenticator: Authenticator, credentials: Credentials, receiver: Receiver, options: OcpiOptions) -> None:
+        self._authenticator = authenticator
+        self._credentials = credentials
+        self._receiver = receiver
+        self._options = options
+        self._buckets: dict[int, _Bucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong, the answer is an OCPI envelope (R27)."""
+        received = headers.Received.from_scope(scope)
+        caller: Caller | None = None
+        path: list[str] = []
+        try:
+            try:
+                caller = await self._authenticate(scope, received)
+                path = segments(scope, self._options.root)
+                status, body = await self._dispatch(scope, receive, caller, path, received)
+                extra: list[Header] = []
+            except OcpiError as error:
+                status, body, extra = error.http_status, envelope.failure(error), _encoded(error.headers)
+            except Disconnected:
+                return
+            except Exception:
+                log.exception("an OCPI request failed")
+                failure = Internal("internal error")
+                status, body, extra = failure.http_status, envelope.failure(failure), []
+            routed = len(path) > 1 and path[1] in _DEPTH and path[0] != "2.1.1"
+            reply = headers.reply_headers(received, self._party() if routed else None, caller.party if caller else None)
+            await answer(send, status, b"" if scope["method"] == "HEAD" else body, [*reply, *extra])
+        except Disconnected:
+            return
+
+    def _party(self) -> tuple[str, str]:
+        return (self._options.country_code, self._options.party_id)
+
+    async def _authenticate(self, scope: Scope, received: headers.Received) -> Caller:
+        readings = tokens.inbound_readings(received.authorization)
+        cached = scope["method"] in ("PUT", "PATCH") and b"credentials" not in (scope.get("raw_path") or b"")
+        caller = await self._authenticator.authenticate(readings, cached=cached) if readings else None
+        if caller is None:
+            raise NotAuthenticated("a valid credentials token is required")
+        limit = caller.settings.inbound_limit_per_second
+        if limit > 0:
+            bucket = self._buckets.get(caller.platform_id)
+            if bucket is None:
+                bucket = self._buckets[caller.platform_id] = _Bucket(limit)
+            if not bucket.take(limit):
+                raise TooManyRequests("more requests than agreed", retry_after=1)
+        return caller
+
+    async def _dispatch(
+        self, scope: Scope, receive: Receive, caller: Caller, path: list[str], received: headers.Received
+    ) -> tuple[int, bytes]:
+        method = scope["method"]
+        if path == ["versions"]:
+            _allow(method, "versions")
+            return 200, envelope.success(versions_body(caller, self._options.ocpi_url))
+        if not path:
+            raise NotFound("nothing here")
+        version = path[0]
+        if version not in VERSIONS:
+            if len(path) <= 2 and version[:1].isdigit():
+                raise UnsupportedVersion(f"version {version[:20]} is not offered")
+            raise NotFound("nothing here")
+        if len(path) == 1:
+            _allow(method, "versions")
+            return 200, envelope.success(details_body(caller, version, self._options.ocpi_url))
+        module = path[1]
+        if module == "credentials" and len(path) == 2:
+            return await self._serve_credentials(method, receive, caller, version, received)
+        if module not in VERSIONS[version].modules or module not in _DEPTH:
+            raise NotFound("nothing here")
+        return await self._serve_object(method, receive, caller, version, module, path[2:])
+
+    async def _serve_credentials(
+        self, method: str, receive: Receive, caller: Caller, version: str, received: headers.Received
+    ) -> tuple[int, bytes]:
+        _allow(method, "credentials")
+        if method == "DELETE":
+            await self._credentials.delete(caller, version)
+            return 200, envelope.success()
+        if method in ("GET", "HEAD"):
+            token = tokens.inbound_readings(received.authorization)[-1]
+            return 200, envelope.success(await self._credentials.get(caller, version, token))
+        body = await read_json(receive, self._options.largest_body)
+        act = self._credentials.post if method == "POST" else self._credentials.put
+        return 200, envelope.success(await act(caller, version, body))
+
+    async def _serve_object(
+        self, method: str, receive: Receive, caller: Caller, version: str, module: str, rest: list[str]
+    ) -> tuple[int, bytes]:
+        if caller.access != "full":
+            raise NotAuthenticated("this token opens only versions and credentials")  # R8, R76
+        least, most = _DEPTH[module]
+        if not least <= len(rest) <= most:
+            raise NotFound("the path names no object of this interface")  # R35, R142
+        _allow(method, module)
+        key = NodeKey(*rest)
+        if method in ("GET", "HEAD"):
+            return 200, envelope.success_raw(await self._receiver.get(caller, version, module, key))
+        if method == "DELETE":
+            await self._receiver.delete(caller, version, module, key)
+            return 200, envelope.success()
+        body: Any = await read_json(receive, self._options.largest_body)
+        act = self._receiver.put if method == "PUT" else self._receiver.patch
+        written = await act(caller, version, module, key, body)
+        message = "; ".join(issue.text() for issue in written.issues[:3])[:255] if written.issues else None  # R172
+        return 201 if written.created else 200, envelope.success(message=message)
+
+
+def _allow(method: str, module: str) -> None:
+    allowed = _METHODS[module]
+    if method not in allowed and not (method == "HEAD" and "GET" in allowed):
+        raise MethodNotAllowed(f"{method[:20]} is not part of this interface", allow=", ".join(allowed))
+
+
+def _encoded(pairs: dict[str, str]) -> list[Header]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs.items()]

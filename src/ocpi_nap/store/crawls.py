@@ -1,0 +1,113 @@
+"""SQL of the crawls: what is known before, what is withdrawn after, the record of each, and when the next one is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.rows import LocationKey
+
+NextDue = Callable[[dict[str, Any], bool], timedelta]
+"""The wait to a platform's next crawl, from its stored settings and whether it is the full one."""
+
+
+@dataclass(slots=True)
+class Known:
+    """A stored object as a crawl compares it; ``pulled_hash`` is None when a push has touched it since its last pull."""
+
+    pk: int
+    pulled_hash: bytes | None
+    active: bool
+
+
+_KNOWN_LOCATIONS = """
+SELECT l.country_code, l.party_id, l.id_key, l.pk, l.withdrawn_at IS NULL,
+       CASE WHEN l.withdrawn_at IS NULL AND NOT EXISTS (
+            SELECT FROM evse_state s WHERE s.location_pk = l.pk AND s.via = 'push' AND s.received_at > l.received_at)
+            THEN l.pulled_hash END
+  FROM location l WHERE l.platform_id = %s
+"""
+_KNOWN_TARIFFS = """
+SELECT country_code, party_id, id_key, pk, withdrawn_at IS NULL, CASE WHEN withdrawn_at IS NULL THEN pulled_hash END
+  FROM tariff WHERE platform_id = %s
+"""
+
+
+async def known_objects(db: Database, module: str, platform_id: int) -> dict[LocationKey, Known]:
+    """Everything we hold of the platform's locations or tariffs, tombstones included."""
+    rows = await db.fetch_all(_KNOWN_LOCATIONS if module == "locations" else _KNOWN_TARIFFS, (platform_id,))
+    return {(platform_id, cc, party, key): Known(pk, digest, active) for cc, party, key, pk, active, digest in rows}
+
+
+async def withdraw(db: Database, module: str, pks: list[int], reason: str, before: datetime) -> int:
+    """Mark objects as withdrawn, unless they were received after ``before`` (R125); returns how many."""
+    table, column, kind = ("location", "location_pk", "location") if module == "locations" else ("tariff", "tariff_pk", "tariff")
+    row = await db.fetch_one(
+        f"WITH gone AS (UPDATE {table} SET withdrawn_at = now(), withdrawn_reason = %s, pulled_hash = NULL"
+        f" WHERE pk = ANY(%s) AND withdrawn_at IS NULL AND NOT (via = 'push' AND received_at >= %s) RETURNING pk),"
+        f" told AS (INSERT INTO change (kind, {column}) SELECT %s, pk FROM gone) SELECT count(*) FROM gone",
+        (reason, pks, before, kind),
+    )
+    return int(row[0]) if row else 0
+
+
+async def start_crawl(db: Database, platform_id: int, module: str, scope: str, full: bool, started_at: datetime) -> int:
+    """Record that a crawl begins; returns its id."""
+    row = await db.fetch_one(
+        "INSERT INTO crawl (platform_id, module, scope, full_pull, started_at) VALUES (%s, %s, %s, %s, %s) RETURNING id",
+        (platform_id, module, scope, full, started_at),
+    )
+    assert row is not None
+    return int(row[0])
+
+
+async def finish_crawl(db: Database, crawl_id: int, counts: dict[str, int], complete: bool, server_time: datetime | None, error: str | None) -> None:
+    """Record how a crawl ended (R136)."""
+    names = ("pages", "objects", "new", "changed", "unchanged", "withdrawn", "withheld", "refused", "ignored", "issues")
+    sets = ", ".join(f"{name} = %s" for name in names)
+    await db.execute(
+        f"UPDATE crawl SET finished_at = now(), complete = %s, server_time = %s, error = %s, {sets} WHERE id = %s",
+        (complete, server_time, error, *(counts[name] for name in names), crawl_id),
+    )
+
+
+async def last_complete(db: Database, platform_id: int, module: str, scope: str, *, full: bool) -> tuple[datetime, int] | None:
+    """Start (in the peer's clock where known) of the last complete crawl, full ones only if ``full``, and what it withheld."""
+    row = await db.fetch_one(
+        "SELECT coalesce(server_time, started_at), withheld FROM crawl"
+        " WHERE platform_id = %s AND module = %s AND scope = %s AND complete AND (full_pull OR NOT %s) ORDER BY id DESC LIMIT 1",
+        (platform_id, module, scope, full),
+    )
+    return (row[0], int(row[1])) if row else None
+
+
+_DUE = """
+INSERT INTO schedule (platform_id, full_pull, due_at)
+SELECT p.id, f.full_pull, now()
+  FROM platform p CROSS JOIN (VALUES (true), (false)) AS f(full_pull)
+ WHERE p.state IN ('registered', 'registered-unverified') AND NOT p.paused
+ON CONFLICT DO NOTHING
+"""
+_TAKE_DUE = """
+SELECT s.platform_id, s.full_pull, p.settings
+  FROM schedule s JOIN platform p ON p.id = s.platform_id
+ WHERE s.due_at <= now() AND p.state IN ('registered', 'registered-unverified') AND NOT p.paused
+ ORDER BY s.due_at FOR UPDATE OF s SKIP LOCKED
+"""
+
+
+async def take_due(db: Database, next_due: NextDue) -> list[tuple[int, bool]]:
+    """Platforms whose crawl is due; their next time is set in the same transaction, so that no node takes one twice."""
+    taken = []
+    async with db.transaction() as conn:
+        await conn.execute(_DUE)
+        for platform_id, full, settings in await (await conn.execute(_TAKE_DUE)).fetchall():
+            wait = next_due(settings or {}, full)
+            await conn.execute(
+                "UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full)
+            )
+            taken.append((platform_id, full))
+    return taken

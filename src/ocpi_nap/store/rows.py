@@ -1,0 +1,119 @@
+"""Rows of the network tables as plain mutable records: what the intake merges and the store writes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+LocationKey = tuple[int, str, str, str]
+"""(platform id, country code, party id, id key): what identifies a location or a tariff (R140)."""
+
+
+@dataclass(slots=True)
+class EvseRow:
+    """One row of ``evse`` and its row of ``evse_state``."""
+
+    uid_key: str
+    uid: str
+    ordinal: int
+    public_id: str
+    source_version: str
+    via: str
+    raw: bytes
+    doc: bytes
+    received_at: datetime
+    created_at: datetime
+    modified_at: datetime
+    status: str
+    status_raw: str | None
+    status_at: datetime
+    source_last_updated: datetime | None
+    last_updated_raw: str | None
+    state_received_at: datetime
+    state_via: str
+    withdrawn_at: datetime | None = None
+    withdrawn_reason: str | None = None
+    doc_dirty: bool = False
+    state_dirty: bool = False
+
+
+@dataclass(slots=True)
+class LocationRow:
+    """One row of ``location`` with its EVSEs by uid key; ``pk`` is 0 until it is stored."""
+
+    platform_id: int
+    country_code: str
+    party_id: str
+    id_key: str
+    id: str
+    source_version: str
+    via: str
+    raw: bytes
+    doc: bytes
+    source_last_updated: datetime | None
+    received_at: datetime
+    created_at: datetime
+    modified_at: datetime
+    publish: bool
+    pk: int = 0
+    pulled_hash: bytes | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_reason: str | None = None
+    evses: dict[str, EvseRow] = field(default_factory=dict)
+    dirty: bool = False
+
+    @property
+    def key(self) -> LocationKey:
+        return (self.platform_id, self.country_code, self.party_id, self.id_key)
+
+
+@dataclass(slots=True)
+class TariffRow:
+    """One row of ``tariff``."""
+
+    platform_id: int
+    country_code: str
+    party_id: str
+    id_key: str
+    id: str
+    source_version: str
+    via: str
+    raw: bytes
+    doc: bytes
+    source_last_updated: datetime | None
+    received_at: datetime
+    created_at: datetime
+    modified_at: datetime
+    pk: int = 0
+    pulled_hash: bytes | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_reason: str | None = None
+    dirty: bool = False
+
+    @property
+    def key(self) -> LocationKey:
+        return (self.platform_id, self.country_code, self.party_id, self.id_key)
+
+
+@dataclass(slots=True)
+class Change:
+    """A row for the change feed; ``row`` gives the primary key once the row is stored."""
+
+    kind: str
+    row: LocationRow | TariffRow
+    uid_key: str | None = None
+    status: str | None = None
+    status_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class StatusPatch:
+    """A PATCH of nothing but an EVSE's status: the hottest write."""
+
+    key: LocationKey
+    uid_key: str
+    status: str
+    status_raw: str | None
+    last_updated: datetime
+    last_updated_raw: str | None
+    received_at: datetime
