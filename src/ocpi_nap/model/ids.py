@@ -1,0 +1,60 @@
+"""Identifiers: how they compare, and how an operator is written on the command line."""
+
+from __future__ import annotations
+
+import re
+
+from ocpi_nap.model.platform import Operator
+
+_UPPER = {c: c + 32 for c in range(65, 91)}
+_COUNTRY = re.compile(r"[A-Za-z]{2}", re.ASCII)
+_PARTY = re.compile(r"[A-Za-z0-9]{1,16}", re.ASCII)
+_URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
+
+
+def fold(text: str) -> str:
+    """ASCII case folding: CiString is ASCII, other letters stay as they are."""
+    return text.lower() if text.isascii() else text.translate(_UPPER)
+
+
+def id_key(text: str, version: str) -> str:
+    """The look-up form of an id: case-sensitive in 2.1.1, folded from 2.2.1 on (R45)."""
+    return text if version == "2.1.1" else fold(text)
+
+
+def country_code(text: str, field: str) -> str:
+    """An ISO 3166-1 alpha-2 code in upper case; ValueError names the field."""
+    if not _COUNTRY.fullmatch(text.strip()):
+        raise ValueError(f"{field}: two letters are required, as in FI (got {text[:20]!r})")
+    return text.strip().upper()
+
+
+def party_id(text: str, field: str) -> str:
+    """A party id in upper case (three characters by the specification, up to 16 tolerated: I-41); ValueError names the field."""
+    if not _PARTY.fullmatch(text.strip()):
+        raise ValueError(f"{field}: letters and digits are required, as in ABC (got {text[:20]!r})")
+    return text.strip().upper()
+
+
+def operator(country: str, party: str, name: str, url: str | None, field: str = "operator") -> Operator:
+    """A checked operator; ValueError names the field."""
+    if not name.strip():
+        raise ValueError(f"{field} NAME: must not be empty")
+    if url is not None and url.strip() and not _URL.fullmatch(url.strip()):
+        raise ValueError(f"{field} URL: an absolute http(s) URL is required (got {url[:60]!r})")
+    return Operator(
+        country_code=country_code(country, f"{field} COUNTRY_CODE"),
+        party_id=party_id(party, f"{field} PARTY_ID"),
+        name=name.strip(),
+        url=(url or "").strip() or None,
+    )
+
+
+def parse_operator(text: str) -> Operator:
+    """``FI*ABC;Operator name;https://abc.example`` (the URL may be left out); ValueError names the field."""
+    party, _, rest = text.partition(";")
+    name, _, url = rest.partition(";")
+    country, star, code = party.partition("*")
+    if not star:
+        raise ValueError(f"operator: COUNTRY_CODE*PARTY_ID;NAME;URL is required (got {text[:60]!r})")
+    return operator(country, code, name, url or None)

@@ -1,0 +1,87 @@
+"""JSON as CPOs send it: exact numbers, broken characters cleaned, everything else refused as not JSON (R32, R47, R190)."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_SUSPECT = re.compile(rb"\\u(?:00[01]|[dD][89a-fA-F])|[\x7f]")
+_DEEPEST = 64
+_BOM = b"\xef\xbb\xbf"
+
+
+class NotJson(ValueError):
+    """The bytes are not a JSON document (or one nested too deeply)."""
+
+
+def parse(data: bytes) -> Any:
+    """Decode; floats become Decimal with their exact text, control characters go, lone surrogates become U+FFFD.
+
+    Raises NotJson for anything that is not strict JSON in UTF-8, for an empty body, and for nesting deeper than 64.
+    """
+    if data.startswith(_BOM):
+        data = data[3:]
+    try:
+        if _SUSPECT.search(data):
+            return _clean(_parse_slowly(data))
+        value = _decoder.decode(data)
+    except RecursionError:
+        raise NotJson("nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation, ValueError) as error:
+        raise NotJson(str(error)[:120]) from None
+    if data.count(b"[") + data.count(b"{") > _DEEPEST:
+        _check_depth(value)
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise NotJson(f"{name} is not JSON")
+
+
+def _parse_slowly(data: bytes) -> Any:
+    """The standard library's decoder: the only one at hand that lets a lone surrogate through to be replaced."""
+    value = json.loads(data.decode("utf-8"), parse_float=Decimal, parse_constant=_refuse_constant)
+    _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise NotJson("nested too deeply")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(name): _clean(item) for name, item in value.items()}
+    return value
+
+
+def clean_text(text: str) -> str:
+    """The text without control characters (tab and line breaks stay); lone surrogates replaced (R47)."""
+    return _CONTROL.sub(lambda match: "\ufffd" if match.group() >= "\ud800" else "", text)
+
+
+def dump(value: Any) -> bytes:
+    """Encode compactly; a Decimal is written as the number it was read from."""
+    return _encoder.encode(value)

@@ -1,0 +1,66 @@
+"""OCPI DateTime: what we accept and what we emit (R28, R44, I-95)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+_FORM = re.compile(
+    r"\s*(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)?)?\s*", re.ASCII
+)
+
+
+@lru_cache(maxsize=256)
+def zone(name: str) -> tzinfo:
+    """The zone for times without one (setting naive_timezone); an unknown name is UTC."""
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | None]:
+    """The moment in UTC and the rule of a tolerated deviation: ``timestamp_offset``, ``timestamp_form``; or (None, rule).
+
+    Z, no zone, fractions of any length, lower-case t and z, an offset, a space for the T are read; a leap second is the
+    second before it.
+    """
+    if value is None:
+        return None, None
+    match = _FORM.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None, "timestamp_invalid"
+    year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
+    micros = int((fraction or "0")[:6].ljust(6, "0"))
+    seconds = min(int(second or 0), 59)
+    if second is not None and int(second) > 60:
+        return None, "timestamp_invalid"
+    try:
+        if sign:
+            offset = timedelta(hours=int(off_h), minutes=int(off_m or 0))
+            tz: tzinfo = timezone(offset if sign == "+" else -offset)
+        else:
+            tz = UTC if zulu else naive_tz
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), seconds, micros, tz).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None, "timestamp_invalid"
+    if sign and offset:
+        return moment, "timestamp_offset"
+    return moment, ("timestamp_form" if second is None or int(second) > 59 else None)
+
+
+def format_ms(moment: datetime) -> str:
+    """``2026-06-18T10:42:38.301Z``: always milliseconds (contract section 0)."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".rjust(24, "0")
+
+
+def format_z(moment: datetime) -> str:
+    """OCPI form, at most 25 characters: seconds, or milliseconds where there are any (R28)."""
+    moment = moment.astimezone(UTC)
+    return format_ms(moment) if moment.microsecond >= 1000 else f"{moment:%Y-%m-%dT%H:%M:%S}Z".rjust(20, "0")
