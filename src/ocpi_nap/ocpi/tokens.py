@@ -15,9 +15,9 @@ _LONGEST = 1024
 
 
 def generate() -> str:
-    """A new token: 43 printable characters, 240 random bits, with dashes so that it never is standard Base64 (R10)."""
+    """A new token: 43 printable characters, 160 random bits; the dots are in no Base64 alphabet, so it reads one way only (R10)."""
     text = secrets.token_hex(20)
-    return "-".join(text[i : i + 10] for i in range(0, 40, 10))
+    return ".".join(text[i : i + 10] for i in range(0, 40, 10))
 
 
 def hash_token(token: str) -> bytes:

@@ -1,0 +1,259 @@
+"""The canonical objects: OCPI 2.3.0 names plus what only older versions or we ourselves can say (marked †).
+
+Lists are empty rather than null (R42). Times are aware and in UTC, prices exact decimals, coordinates degrees (WGS 84),
+power watts, voltage volts, current amperes. ``extra`` holds every member we do not know, ``raw_enums`` the original text of
+values that were mapped or dropped, by path.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+
+class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Base of every canonical class; unknown members of value classes are in their ``extra`` too."""
+
+    extra: dict[str, Any] = {}
+
+
+class DisplayText(Node):
+    language: str | None = None
+    text: str | None = None
+
+
+class GeoLocation(Node):
+    latitude: float | None = None
+    longitude: float | None = None
+    name: DisplayText | None = None
+
+
+class Image(Node):
+    url: str | None = None
+    thumbnail: str | None = None
+    category: str | None = None
+    type: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class BusinessDetails(Node):
+    name: str | None = None
+    website: str | None = None
+    logo: Image | None = None
+
+
+class EnergySource(Node):
+    source: str | None = None
+    percentage: Decimal | None = None
+
+
+class EnvironmentalImpact(Node):
+    category: str | None = None
+    amount: Decimal | None = None
+
+
+class EnergyMix(Node):
+    is_green_energy: bool | None = None
+    energy_sources: list[EnergySource] = []
+    environ_impact: list[EnvironmentalImpact] = []
+    supplier_name: str | None = None
+    energy_product_name: str | None = None
+
+
+class RegularHours(Node):
+    weekday: int | None = None
+    period_begin: str | None = None
+    period_end: str | None = None
+
+
+class ExceptionalPeriod(Node):
+    period_begin: datetime | None = None
+    period_end: datetime | None = None
+
+
+class Hours(Node):
+    twentyfourseven: bool | None = None
+    regular_hours: list[RegularHours] = []
+    exceptional_openings: list[ExceptionalPeriod] = []
+    exceptional_closings: list[ExceptionalPeriod] = []
+
+
+class StatusSchedule(Node):
+    period_begin: datetime | None = None
+    period_end: datetime | None = None
+    status: str | None = None
+
+
+class PublishTokenType(Node):
+    uid: str | None = None
+    type: str | None = None
+    visual_number: str | None = None
+    issuer: str | None = None
+    group_id: str | None = None
+
+
+class Parking(Node):
+    id: str | None = None
+    physical_reference: str | None = None
+    vehicle_types: list[str] = []
+    max_vehicle_weight: Decimal | None = None
+    max_vehicle_height: Decimal | None = None
+    max_vehicle_length: Decimal | None = None
+    max_vehicle_width: Decimal | None = None
+    parking_space_length: Decimal | None = None
+    parking_space_width: Decimal | None = None
+    dangerous_goods_allowed: bool | None = None
+    direction: str | None = None
+    drive_through: bool | None = None
+    restricted_to_type: bool | None = None
+    reservation_required: bool | None = None
+    time_limit: Decimal | None = None
+    roofed: bool | None = None
+    lighting: bool | None = None
+    images: list[Image] = []
+    refrigeration_outlet: bool | None = None
+    standards: list[str] = []
+    apds_reference: str | None = None
+
+
+class EvseParking(Node):
+    parking_id: str | None = None
+    evse_position: str | None = None
+
+
+class Connector(Node):
+    id: str = ""
+    standard: str | None = None
+    format: str | None = None
+    power_type: str | None = None
+    max_voltage: int | Decimal | None = None
+    max_amperage: int | Decimal | None = None
+    max_electric_power: int | Decimal | None = None
+    tariff_ids: list[str] = []
+    terms_and_conditions: str | None = None
+    capabilities: list[str] = []
+    last_updated: datetime | None = None
+    id_inferred: bool = False  # †
+    raw_enums: dict[str, str] = {}  # †
+    created_at: datetime | None = None  # † ours
+    modified_at: datetime | None = None  # † ours
+    source_last_updated: datetime | None = None  # † what the source sent for this connector
+
+
+class Evse(Node):
+    uid: str = ""
+    evse_id: str | None = None
+    status: str | None = None
+    status_schedule: list[StatusSchedule] = []
+    capabilities: list[str] = []
+    connectors: list[Connector] = []
+    floor_level: str | None = None
+    coordinates: GeoLocation | None = None
+    physical_reference: str | None = None
+    directions: list[DisplayText] = []
+    parking_restrictions: list[str] = []
+    parking: list[EvseParking] = []
+    images: list[Image] = []
+    accepted_service_providers: list[str] = []
+    last_updated: datetime | None = None
+    raw_enums: dict[str, str] = {}  # †
+
+
+class Location(Node):
+    country_code: str | None = None
+    party_id: str | None = None
+    id: str = ""
+    publish: bool | None = None
+    publish_inferred: bool = False  # †
+    publish_allowed_to: list[PublishTokenType] = []
+    location_type_211: str | None = None  # †
+    name: str | None = None
+    address: str | None = None
+    city: str | None = None
+    postal_code: str | None = None
+    state: str | None = None
+    country: str | None = None
+    coordinates: GeoLocation | None = None
+    related_locations: list[GeoLocation] = []
+    parking_type: str | None = None
+    evses: list[Evse] = []
+    parking_places: list[Parking] = []
+    directions: list[DisplayText] = []
+    operator: BusinessDetails | None = None
+    suboperator: BusinessDetails | None = None
+    owner: BusinessDetails | None = None
+    facilities: list[str] = []
+    time_zone: str | None = None
+    opening_times: Hours | None = None
+    charging_when_closed: bool | None = None
+    images: list[Image] = []
+    energy_mix: EnergyMix | None = None
+    help_phone: str | None = None
+    last_updated: datetime | None = None
+    raw_enums: dict[str, str] = {}  # †
+
+
+class Price(Node):
+    before_taxes: Decimal | None = None
+    after_taxes: Decimal | None = None
+
+
+class PriceComponent(Node):
+    type: str | None = None
+    price: Decimal | None = None
+    vat: Decimal | None = None
+    step_size: int | Decimal | None = None
+
+
+class TariffRestrictions(Node):
+    start_time: str | None = None
+    end_time: str | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+    min_kwh: Decimal | None = None
+    max_kwh: Decimal | None = None
+    min_current: Decimal | None = None
+    max_current: Decimal | None = None
+    min_power: Decimal | None = None
+    max_power: Decimal | None = None
+    min_duration: int | Decimal | None = None
+    max_duration: int | Decimal | None = None
+    day_of_week: list[str] = []
+    reservation: str | None = None
+
+
+class TariffElement(Node):
+    price_components: list[PriceComponent] = []
+    restrictions: TariffRestrictions | None = None
+
+
+class Tariff(Node):
+    country_code: str | None = None
+    party_id: str | None = None
+    id: str = ""
+    currency: str | None = None
+    type: str | None = None
+    tariff_alt_text: list[DisplayText] = []
+    tariff_alt_url: str | None = None
+    min_price: Price | None = None
+    max_price: Price | None = None
+    elements: list[TariffElement] = []
+    tax_included: str | None = None
+    tax_included_inferred: bool = False  # †
+    start_date_time: datetime | None = None
+    end_date_time: datetime | None = None
+    energy_mix: EnergyMix | None = None
+    last_updated: datetime | None = None
+    raw_enums: dict[str, str] = {}  # †
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+encode = _encoder.encode
+"""A canonical object as JSON, decimals as numbers with their exact text."""
+decode_location = msgspec.json.Decoder(Location).decode
+decode_evse = msgspec.json.Decoder(Evse).decode
+decode_tariff = msgspec.json.Decoder(Tariff).decode

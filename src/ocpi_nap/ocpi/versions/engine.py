@@ -1,0 +1,129 @@
+"""The one engine that reads and writes objects by tables of fields; what differs between versions is in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ocpi_nap.model import timestamps
+from ocpi_nap.model.objects import GeoLocation, Node
+from ocpi_nap.ocpi.versions.readers import Reader, Reading
+
+
+class Field(NamedTuple):
+    """One member: its wire name, the canonical attribute, how it is read, and the versions whose own name it is."""
+
+    name: str
+    attribute: str
+    read: Reader
+    versions: frozenset[str]
+
+
+ALL = frozenset(("2.1.1", "2.2.1", "2.3.0"))
+FROM_221 = frozenset(("2.2.1", "2.3.0"))
+ONLY_230 = frozenset(("2.3.0",))
+ONLY_211 = frozenset(("2.1.1",))
+UP_TO_221 = frozenset(("2.1.1", "2.2.1"))
+ONLY_221 = frozenset(("2.2.1",))
+
+
+def same(read: Reader, *names: str, versions: frozenset[str] = ALL) -> list[Field]:
+    """Fields whose wire name is the canonical one."""
+    return [Field(name, name, read, versions) for name in names]
+
+
+class Table:
+    """The members of one class; the reader accepts every version's name on every version (objects.md section 6)."""
+
+    def __init__(self, node: type[Node], fields: Iterable[Field]) -> None:
+        self.node = node
+        self.fields = list(fields)
+        self._by_name = {field.name: (field.attribute, field.read) for field in self.fields}
+        self._rivals: dict[str, list[Field]] = {}
+        for field in self.fields:
+            self._rivals.setdefault(field.attribute, []).append(field)
+        self._rivals = {name: rivals for name, rivals in self._rivals.items() if len(rivals) > 1}
+
+    def read(self, raw: dict[str, Any], path: str, reading: Reading) -> Any:
+        """The canonical node; unknown members, and the loser of two spellings of one, go to ``extra``."""
+        values: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        by_name = self._by_name
+        for name, value in raw.items():
+            found = by_name.get(name)
+            if found is None:
+                extra[name] = value
+            elif value is not None:
+                attribute, read = found
+                if attribute in self._rivals and self._loses(name, attribute, raw, reading.version):
+                    extra[name] = value
+                    continue
+                result = read(value, f"{path}.{name}" if path else name, reading)
+                if result is not None:
+                    values[attribute] = result
+        if extra:
+            values["extra"] = extra
+        return self.node(**values)
+
+    def _loses(self, name: str, attribute: str, raw: dict[str, Any], version: str) -> bool:
+        """True when another spelling of the same attribute is present and is the version's own."""
+        present = [field for field in self._rivals[attribute] if raw.get(field.name) is not None]
+        best = next((field for field in present if version in field.versions), present[0])
+        return best.name != name
+
+    def nested(self, value: Any, path: str, reading: Reading) -> Any:
+        """As a reader of a member that holds one such object."""
+        if type(value) is list and len(value) == 1:
+            reading.issue(path, "wrapped", "a list of one where an object is required", value)
+            value = value[0]
+        if type(value) is not dict:
+            if value != "" and value != [] and value is not None:
+                reading.issue(path, "wrong_type", "not an object: dropped", value)
+            return None
+        return self.read(value, path, reading) if value else None
+
+    def write(self, node: Node, version: str) -> dict[str, Any]:
+        """The wire object in a version's own names; what the version cannot say is left out, unknown members come back."""
+        wire: dict[str, Any] = {}
+        for field in self.fields:
+            if version not in field.versions:
+                continue
+            value = getattr(node, field.attribute)
+            if value is None or value == []:
+                continue
+            wire[field.name] = self._wire(value, field, version)
+        wire.update(node.extra)
+        return wire
+
+    def _wire(self, value: Any, field: Field, version: str) -> Any:
+        if isinstance(value, list):
+            return [self._wire(item, field, version) for item in value]
+        if isinstance(value, Node):
+            return TABLES[type(value)].write(value, version)
+        if isinstance(value, datetime):
+            return timestamps.format_z(value)
+        if isinstance(value, float):
+            return f"{value:.6f}" if abs(value - round(value, 6)) < 1e-9 else f"{value:.7f}"
+        return value
+
+
+TABLES: dict[type[Node], Table] = {}
+
+
+def table(node: type[Node], *groups: list[Field]) -> Table:
+    """Declare the table of a class."""
+    TABLES[node] = declared = Table(node, [field for group in groups for field in group])
+    return declared
+
+
+def usable_coordinates(geo: GeoLocation | None) -> bool:
+    """Both numbers there, and not the 0/0 of an empty form (I-94)."""
+    return geo is not None and geo.latitude is not None and geo.longitude is not None and (geo.latitude, geo.longitude) != (0, 0)
+
+
+def normalised(node: Node) -> bytes:
+    """For comparing nodes."""
+    return msgspec.json.encode(node)

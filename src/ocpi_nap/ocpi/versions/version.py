@@ -1,0 +1,59 @@
+"""What a version is: data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One OCPI version as the engine, the routes and the client need it."""
+
+    number: str
+    modules: Names
+    """Functional modules we offer and pull."""
+    has_roles: bool
+    """Credentials carry roles, endpoints carry InterfaceRoles, requests carry routing headers."""
+    party_in_object: bool
+    """Locations and tariffs carry country_code and party_id."""
+    required: Mapping[str, Names]
+    """Per level, the wire names of cardinality 1 or +: a PATCH may not null them (D14)."""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """For numeric comparison (R56)."""
+        return tuple(int(part) for part in self.number.split("."))
+
+    @property
+    def core(self) -> Mapping[str, Names]:
+        """Per level, the canonical attributes without which the addressed object is refused (D10)."""
+        return _CORE
+
+    @property
+    def required_attributes(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        """Per level, (wire name, canonical attribute) of what must be there; identity is the URL's business."""
+        return _attributes(self)
+
+
+_CORE: Mapping[str, Names] = {
+    "location": ("address", "city", "country", "coordinates"),
+    "evse": ("status", "connectors"),
+    "connector": ("standard", "format", "power_type"),
+    "tariff": ("currency", "elements"),
+}
+_RENAMED = {"voltage": "max_voltage", "amperage": "max_amperage", "type": "location_type_211"}
+_IDENTITY = frozenset(("country_code", "party_id", "id", "uid"))
+_CACHE: dict[str, Mapping[str, tuple[tuple[str, str], ...]]] = {}
+
+
+def _attributes(version: Version) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    found = _CACHE.get(version.number)
+    if found is None:
+        found = _CACHE[version.number] = {
+            level: tuple((name, _RENAMED.get(name, name)) for name in names if name not in _IDENTITY)
+            for level, names in version.required.items()
+        }
+    return found
