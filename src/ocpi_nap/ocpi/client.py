@@ -1,0 +1,232 @@
+"""Our requests to platforms: tokens only to their own hosts, bounded answers, and errors that say what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from multidict import CIMultiDictProxy
+
+from ocpi_nap.model import jsontext
+from ocpi_nap.model.platform import Party
+from ocpi_nap.ocpi import headers, net, tokens
+
+_REDIRECTS = (301, 302, 307, 308)
+_MOST_REDIRECTS = 5
+PAGE_LIMIT = 200 * 1024 * 1024
+"""Largest body of a pulled page (I-54); other answers are bounded by SMALL_LIMIT."""
+SMALL_LIMIT = 10 * 1024 * 1024
+
+
+class PeerError(Exception):
+    """A request to a platform that did not work: where, and what came back, in a short text without tokens."""
+
+    def __init__(self, message: str, *, url: str = "", http_status: int | None = None, status_code: int | None = None,
+                 retry_after: str | None = None) -> None:  # fmt: skip
+        super().__init__(message)
+        self.message = message[:300]
+        self.url = url
+        self.http_status = http_status
+        self.status_code = status_code
+        self.retry_after = retry_after
+
+
+class Unreachable(PeerError):
+    """No connection, or it broke."""
+
+
+class TimedOut(PeerError):
+    """No complete answer in time: whether the request took effect is unknown."""
+
+
+class HttpFailure(PeerError):
+    """An HTTP status that is not 2xx (I-9, I-11)."""
+
+
+class OcpiFailure(PeerError):
+    """HTTP 2xx, but an OCPI status code that is not 1xxx (R31)."""
+
+
+class NotOcpi(PeerError):
+    """HTTP 2xx with something that is no OCPI envelope (I-65)."""
+
+
+class RefusedUrl(PeerError):
+    """A URL we do not call (R14, R70)."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How one platform is called."""
+
+    token: str
+    encoding: str | None
+    """``raw``, ``base64``, or None: no Authorization header (I-7)."""
+    own_party: Party
+    peer_party: Party
+    version: str | None = None
+    hosts: frozenset[str] = frozenset()
+    """Further hosts that may get the token, as net.host_of writes them."""
+    extra_headers: dict[str, str] = field(default_factory=dict)
+    timeout: float = 60.0
+    private: bool = False
+
+    def with_token(self, token: str) -> Peer:
+        return replace(self, token=token)
+
+
+@dataclass(slots=True)
+class Answer:
+    """A successful answer."""
+
+    url: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    status_code: int
+    message: str | None
+    data: Any
+    body: bytes
+
+
+class OcpiClient:
+    """One HTTP session for all platforms."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    async def open(cls) -> OcpiClient:
+        """A session without cookies; redirects, decompression and limits are ours."""
+        connector = aiohttp.TCPConnector(limit=100, limit_per_host=8)
+        return cls(aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False))
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @staticmethod
+    def object_url(base: str, *ids: str) -> str:
+        """An object's URL below an endpoint (R60)."""
+        return "/".join([base.rstrip("/"), *(quote(part, safe="") for part in ids)])
+
+    async def get(self, peer: Peer, url: str, *, functional: bool = True, limit: int = SMALL_LIMIT) -> Answer:
+        """GET; raises PeerError."""
+        return await self.request("GET", peer, url, functional=functional, limit=limit)
+
+    async def post(self, peer: Peer, url: str, body: Any, *, functional: bool = False) -> Answer:
+        """POST a JSON body; raises PeerError."""
+        return await self.request("POST", peer, url, body=body, functional=functional)
+
+    async def put(self, peer: Peer, url: str, body: Any, *, functional: bool = False) -> Answer:
+        """PUT a JSON body; raises PeerError."""
+        return await self.request("PUT", peer, url, body=body, functional=functional)
+
+    async def patch(self, peer: Peer, url: str, body: Any, *, functional: bool = True) -> Answer:
+        """PATCH with a JSON body; raises PeerError."""
+        return await self.request("PATCH", peer, url, body=body, functional=functional)
+
+    async def delete(self, peer: Peer, url: str, *, functional: bool = False) -> Answer:
+        """DELETE; raises PeerError."""
+        return await self.request("DELETE", peer, url, functional=functional)
+
+    async def request(
+        self, method: str, peer: Peer, url: str, *, body: Any = None, functional: bool, limit: int = SMALL_LIMIT
+    ) -> Answer:
+        """One request with its redirects, within the peer's timeout in total."""
+        try:
+            async with asyncio.timeout(peer.timeout):
+                return await self._follow(method, peer, url, body, functional, limit)
+        except TimeoutError:
+            raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(f"{type(error).__name__}: {error}"[:200], url=url) from None
+        except net.Refused as error:
+            raise RefusedUrl(str(error), url=url) from None
+
+    async def _follow(self, method: str, peer: Peer, url: str, body: Any, functional: bool, limit: int) -> Answer:
+        sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party)
+        sent |= {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"} | peer.extra_headers
+        if peer.encoding is not None:
+            sent["Authorization"] = tokens.outbound_header(peer.token, peer.encoding)
+        data = None
+        if body is not None:
+            data = jsontext.dump(body)
+            sent["Content-Type"] = "application/json"
+        target = net.check_form(url, allow_private=peer.private)
+        for _ in range(_MOST_REDIRECTS + 1):
+            await net.check_address(target, allow_private=peer.private)
+            async with self._session.request(method, _encoded(target), headers=sent, data=data, allow_redirects=False) as response:
+                location = response.headers.get("Location")
+                kept = response.status in (307, 308) or method in ("GET", "HEAD")
+                if response.status in _REDIRECTS and location and kept:
+                    target = net.follow(target, location, peer.hosts)
+                    continue
+                content = await _bounded_body(response, limit)
+                return _judge(target, response, content)
+        raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
+
+
+def _encoded(url: str) -> Any:
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body, unpacked, at most ``limit`` bytes: a gzip bomb ends where the limit does (R200)."""
+    packed = response.headers.get("Content-Encoding", "").strip().lower()
+    unpack = zlib.decompressobj(wbits=47) if packed in ("gzip", "x-gzip", "deflate") else None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_chunked(1 << 18):
+        while chunk:
+            if unpack is None:
+                part, chunk = chunk, b""
+            else:
+                try:
+                    part = unpack.decompress(chunk, 1 << 20)
+                except zlib.error:
+                    raise NotOcpi("the answer's compression is broken", url=str(response.url), http_status=response.status) from None
+                chunk = unpack.unconsumed_tail
+            size += len(part)
+            if size > limit:
+                raise NotOcpi(f"the answer is larger than {limit} bytes", url=str(response.url), http_status=response.status)
+            chunks.append(part)
+    return b"".join(chunks)
+
+
+def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    """Success is HTTP 2xx and an OCPI code 1xxx (R31); anything else is an error that quotes the answer."""
+    status = response.status
+    try:
+        envelope = jsontext.parse(body)
+    except jsontext.NotJson:
+        envelope = None
+    known = envelope if isinstance(envelope, dict) else {}
+    code, message = _code(known.get("status_code")), known.get("status_message")
+    said = message if isinstance(message, str) and message else body[:160].decode("utf-8", "replace")
+    if not 200 <= status < 300:
+        detail = f"HTTP {status}" + (f" with OCPI {code}" if code else "") + (f": {said}" if said else "")
+        raise HttpFailure(detail, url=url, http_status=status, status_code=code, retry_after=response.headers.get("Retry-After"))
+    if not known or code is None:
+        raise NotOcpi(f"HTTP {status}, but no OCPI envelope: {said}", url=url, http_status=status)
+    if not 1000 <= code <= 1999:
+        raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
+    return Answer(url, status, response.headers, code, message if isinstance(message, str) else None, known.get("data"), body)
+
+
+def _code(value: Any) -> int | None:
+    """The status code, also as text (I-12)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and value.strip().isdigit() else None
+
+
+def unauthorised(error: PeerError) -> bool:
+    """Whether an error may mean that the token was read in the wrong form (field lessons 1, I-10)."""
+    if isinstance(error, HttpFailure):
+        return error.http_status in (400, 401, 403, 500)
+    return isinstance(error, OcpiFailure) and error.status_code in (2000, 2001) and "unauthor" in error.message.lower()

@@ -1,0 +1,29 @@
+"""The Link header as platforms write it (R114, I-49)."""
+
+from __future__ import annotations
+
+import re
+
+# Typographic quotes arrive as UTF-8 read as latin-1, or as themselves.
+_QUOTE = "[\"'\u201c\u201d\u2018\u2019\u00e2\u0080\u009c\u009d\u0098\u0099\u0094]*"
+_REL_NEXT = re.compile(rf"rel\s*=\s*{_QUOTE}\s*next\s*{_QUOTE}", re.IGNORECASE)
+_BRACKETED = re.compile(r"<([^>]*)>([^<]*)")
+
+
+def next_link(values: list[str]) -> str | None:
+    """The target of the link with rel next, None when there is none; one bare URL alone counts as the next page."""
+    for value in values:
+        text = value.strip()
+        if not text:
+            continue
+        bracketed = _BRACKETED.findall(text)
+        for url, parameters in bracketed:
+            if _REL_NEXT.search(parameters) and url.strip():
+                return str(url).strip()
+        if bracketed:
+            continue
+        for part in re.split(r",\s*(?=https?:|/)", text):
+            url, _, parameters = part.partition(";")
+            if _REL_NEXT.search(parameters) or (not parameters and url.strip().startswith(("http://", "https://"))):
+                return url.strip().strip("\"'")
+    return None
