@@ -36,7 +36,11 @@ class PeerError(Exception):
 
 
 class Unreachable(PeerError):
-    """No connection, or it broke."""
+    """No connection: the request was not sent."""
+
+
+class Broken(PeerError):
+    """The connection broke after the request was sent: whether it took effect is unknown."""
 
 
 class TimedOut(PeerError):
@@ -141,8 +145,10 @@ class OcpiClient:
                 return await self._follow(method, peer, url, body, functional, limit)
         except TimeoutError:
             raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"no connection: {error}"[:200], url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}"[:200], url=url) from None
+            raise Broken(f"the connection broke: {type(error).__name__} {error}"[:200], url=url) from None
         except net.Refused as error:
             raise RefusedUrl(str(error), url=url) from None
 

@@ -1,0 +1,68 @@
+"""The credentials object in every version, ours and theirs (R66–R72, R92, I-32, I-39)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ocpi_nap.model.platform import Party
+from ocpi_nap.ocpi import tokens
+from ocpi_nap.ocpi.errors import Invalid, TooLittle
+from ocpi_nap.ocpi.versions import VERSIONS
+
+
+@dataclass(frozen=True)
+class OwnIdentity:
+    """Who we are in credentials."""
+
+    versions_url: str
+    country_code: str
+    party_id: str
+    business_details: dict[str, Any]
+
+    def credentials(self, version: str, token: str) -> dict[str, Any]:
+        """Our credentials object: flat in 2.1.1, exactly one role NAP from 2.2.1 on (R66, R67)."""
+        party = {"party_id": self.party_id, "country_code": self.country_code, "business_details": self.business_details}
+        if not VERSIONS[version].has_roles:
+            return {"token": token, "url": self.versions_url, **party}
+        return {"token": token, "url": self.versions_url, "roles": [{"role": "NAP", **party}]}
+
+
+@dataclass(frozen=True)
+class PeerCredentials:
+    """What we take from theirs."""
+
+    token: str
+    url: str | None
+    roles: list[dict[str, Any]]
+
+    def parties(self) -> set[Party]:
+        """Their CPO parties (D4)."""
+        return {
+            (str(r["country_code"]).strip().upper(), str(r["party_id"]).strip().upper())
+            for r in self.roles
+            if str(r.get("role", "CPO")).upper() == "CPO" and r.get("country_code") and r.get("party_id")
+        }
+
+
+def read_credentials(data: Any, *, need_url: bool) -> PeerCredentials:
+    """Their object of any version (R69); raises Invalid or TooLittle with what is missing (R92)."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, dict):
+        raise Invalid("a credentials object is required")
+    token, url = data.get("token"), data.get("url")
+    missing = [name for name, value in (("token", token), ("url", url if need_url else "x")) if value in (None, "")]
+    if missing:
+        raise TooLittle(f"{' and '.join(missing)}: required in a credentials object")
+    if not isinstance(token, str) or len(token) > 255 or not all("\x21" <= c <= "\x7e" or c == " " for c in token):
+        raise Invalid("token: a string of at most 255 visible characters is required")
+    if need_url and not isinstance(url, str):
+        raise Invalid("url: a string is required")
+    roles = data.get("roles")
+    if isinstance(roles, dict):
+        roles = [roles]
+    if not isinstance(roles, list):
+        flat = {name: data[name] for name in ("party_id", "country_code", "business_details") if data.get(name) is not None}
+        roles = [{"role": "CPO", **flat}] if "party_id" in flat else []
+    return PeerCredentials(tokens.strip_scheme(token), url if isinstance(url, str) else None, [r for r in roles if isinstance(r, dict)])

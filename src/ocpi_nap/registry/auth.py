@@ -1,0 +1,75 @@
+"""Who presents a token (R5–R9, R76, R101)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ocpi_nap.model.platform import PlatformSettings
+from ocpi_nap.ocpi.ports import Access, Caller
+from ocpi_nap.ocpi.tokens import hash_token
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.registry import FIND_CALLER
+
+_FRESH = 1.0
+"""Seconds that a push may rely on what was looked up before; NOTIFY empties it earlier."""
+_MOST = 4096
+
+
+class TokenAuthenticator:
+    """Implements ocpi.ports.Authenticator on the token hashes."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._known: dict[str, tuple[float, Caller]] = {}
+
+    async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
+        """The caller for the first known reading (D2), or None."""
+        if cached:
+            for reading in readings:
+                found = self._known.get(reading)
+                if found is not None and time.monotonic() - found[0] < _FRESH:
+                    return found[1]
+        for reading in readings:
+            row = await self._db.fetch_one(FIND_CALLER, (hash_token(reading),))
+            if row is None:
+                continue
+            caller = _caller(row)
+            if row[3]:
+                await self._first_use(caller, row[1], row[2])
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[reading] = (time.monotonic(), caller)
+            return caller
+        return None
+
+    async def _first_use(self, caller: Caller, kind: str, state: str) -> None:
+        """A token proven by its first use retires the one before it (D18)."""
+        async with self._db.transaction() as conn:
+            await conn.execute("UPDATE token SET first_used_at = now() WHERE id = %s", (caller.token_id,))
+            if kind == "B" and state == "active":
+                await conn.execute("DELETE FROM token WHERE platform_id = %s AND state = 'retiring'", (caller.platform_id,))
+                await conn.execute("SELECT pg_notify('registry', '')")
+
+    async def run(self) -> None:
+        """Forget what was looked up whenever the registry changes, in any process."""
+        async for _ in self._db.listen("registry"):
+            self._known.clear()
+            await asyncio.sleep(0)
+
+
+def _caller(row: tuple[Any, ...]) -> Caller:
+    token_id, kind, state, _, platform_id, name, country, party, version, settings, platform_state, parties = row
+    access: Access = "full"
+    if kind == "A":
+        access = "token-a"
+    elif state == "pending" and platform_state != "unknown":
+        access = "pending"
+    return Caller(
+        platform_id=platform_id, platform_name=name, token_id=token_id, access=access, party=(country, party),
+        parties=frozenset((p[:2], p[3:]) for p in parties), version=version, settings=msgspec.convert(settings, PlatformSettings),
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""The onboarding record of a CPO platform: what the NAP asks a CPO for, checked field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import yaml
+
+from ocpi_nap.model import ids
+from ocpi_nap.model.platform import Environment, Operator, PlatformSettings, TokenEncoding
+from ocpi_nap.registry.outcomes import RegistryError
+
+
+@dataclass
+class OnboardingRecord:
+    """A checked record."""
+
+    name: str
+    versions_url: str
+    token: str | None
+    country_code: str
+    party_id: str
+    token_encoding: TokenEncoding = "auto"
+    environment: Environment = "production"
+    operators: list[Operator] = field(default_factory=list)
+    settings: PlatformSettings = field(default_factory=PlatformSettings)
+
+
+def check(
+    *, name: str, versions_url: str, token: str | None, party_id: str, country_code: str, operators: Iterable[Operator | str | dict[str, Any]],
+    token_encoding: str = "auto", environment: str = "production", settings: dict[str, Any] | None = None,
+) -> OnboardingRecord:  # fmt: skip
+    """A record from single values; raises RegistryError that names the first wrong field."""
+    try:
+        if not name.strip() or any(c.isspace() or c in "/\\" for c in name):
+            raise ValueError(f"NAME: one word without spaces or slashes is required (got {name[:40]!r})")
+        if not versions_url.strip():
+            raise ValueError("VERSIONS_URL: must not be empty")
+        if token is not None and (not token or len(token) > 255 or not all("\x21" <= c <= "\x7e" for c in token)):
+            raise ValueError("CREDENTIALS_TOKEN_A: 1 to 255 visible ASCII characters without spaces are required")
+        if token_encoding not in get_args(TokenEncoding):
+            raise ValueError(f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
+        if environment not in get_args(Environment):
+            raise ValueError(f"ENVIRONMENT: test or production is required (got {environment[:20]!r})")
+        checked = [_operator(item) for item in operators]
+        if not checked:
+            raise ValueError("OPERATOR: at least one operator is required")
+        if len({operator.party for operator in checked}) != len(checked):
+            raise ValueError("OPERATOR: the same COUNTRY_CODE and PARTY_ID twice")
+        return OnboardingRecord(
+            name=name, versions_url=versions_url.strip(), token=token, token_encoding=token_encoding, environment=environment,  # type: ignore[arg-type]
+            country_code=ids.country_code(country_code, "PLATFORM_COUNTRY_CODE"), party_id=ids.party_id(party_id, "PLATFORM_PARTY_ID"),
+            operators=checked, settings=parse_settings(settings or {}),
+        )  # fmt: skip
+    except ValueError as error:
+        raise RegistryError(f"{error}.") from None
+
+
+def _operator(item: Operator | str | dict[str, Any]) -> Operator:
+    if isinstance(item, Operator):
+        return item
+    if isinstance(item, str):
+        return ids.parse_operator(item)
+    lower = {str(key).lower(): value for key, value in item.items()}
+    for name in ("party_id", "country_code", "name"):
+        if not lower.get(name):
+            raise ValueError(f"operator {name.upper()}: required")
+    url = lower.get("url")
+    return ids.operator(str(lower["country_code"]), str(lower["party_id"]), str(lower["name"]), str(url) if url else None)
+
+
+def parse_settings(values: dict[str, Any]) -> PlatformSettings:
+    """Settings from `key=value` texts or YAML values; ValueError names the key."""
+    known = {f.name: f.type for f in msgspec.structs.fields(PlatformSettings)}
+    converted: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"--set {key}: unknown; known are {', '.join(sorted(known))}")
+        if isinstance(value, str) and known[key] in (list[str], dict[str, str]):
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            value = dict(part.partition("=")[::2] for part in parts) if known[key] == dict[str, str] else parts
+        try:
+            converted[key] = msgspec.convert(value, known[key], strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"--set {key}: {str(error)[:120]}") from None
+        if isinstance(converted[key], int) and not isinstance(converted[key], bool) and converted[key] < 0:
+            raise ValueError(f"--set {key}: must not be negative")
+    if converted.get("page_size") == 0:
+        raise ValueError("--set page_size: must be at least 1")
+    return PlatformSettings(**converted)
+
+
+_KEYS = {"versions_url", "credentials_token_a", "token", "token_encoding", "platform_party_id", "party_id", "platform_country_code",
+         "country_code", "environment", "operators", "settings", "name"}  # fmt: skip
+
+
+def read_file(path: Path) -> list[OnboardingRecord]:
+    """Records of a YAML file: a list of platforms, or a mapping with `platforms`; RegistryError names file, platform and field."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RegistryError(f"{path}: cannot be read: {str(error).splitlines()[0]}.") from None
+    if isinstance(content, dict) and "platforms" in content:
+        content = content["platforms"]
+    if not isinstance(content, list):
+        content = [content]
+    records = []
+    for position, item in enumerate(content):
+        try:
+            records.append(_record(item))
+        except RegistryError as error:
+            raise RegistryError(f"{path}, platform {position + 1}: {error.message}", advice=error.advice) from None
+    return records
+
+
+def _record(item: Any) -> OnboardingRecord:
+    if not isinstance(item, dict):
+        raise RegistryError("a mapping of fields is required.")
+    values = {str(key).lower(): value for key, value in item.items()}
+    unknown = sorted(set(values) - _KEYS)
+    if unknown:
+        raise RegistryError(f"{unknown[0]}: unknown field; known are {', '.join(sorted(_KEYS))}.")
+    name = {"token": values.get("credentials_token_a", values.get("token")),
+            "party_id": values.get("platform_party_id", values.get("party_id")),
+            "country_code": values.get("platform_country_code", values.get("country_code"))}  # fmt: skip
+    for key, label in (("name", "NAME"), ("versions_url", "VERSIONS_URL")):
+        if not values.get(key):
+            raise RegistryError(f"{label}: required.")
+    for key, label in (("party_id", "PLATFORM_PARTY_ID"), ("country_code", "PLATFORM_COUNTRY_CODE")):
+        if name[key] is None:
+            raise RegistryError(f"{label}: required.")
+    operators, settings = values.get("operators"), values.get("settings")
+    return check(
+        name=str(values["name"]), versions_url=str(values["versions_url"]), token=None if name["token"] is None else str(name["token"]),
+        party_id=str(name["party_id"]), country_code=str(name["country_code"]),
+        operators=operators if isinstance(operators, list) else [], token_encoding=str(values.get("token_encoding", "auto")),
+        environment=str(values.get("environment", "production")), settings=settings if isinstance(settings, dict) else {},
+    )  # fmt: skip

@@ -1,0 +1,167 @@
+"""The registry: platforms, their operators and tokens, and how they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from psycopg.errors import UniqueViolation
+
+from ocpi_nap.model.platform import Operator, Party, Platform
+from ocpi_nap.ocpi import net, tokens
+from ocpi_nap.ocpi.client import OcpiClient, Peer
+from ocpi_nap.ocpi.credentials import OwnIdentity
+from ocpi_nap.registry.onboarding import OnboardingRecord
+from ocpi_nap.registry.outcomes import RegistryError
+from ocpi_nap.registry.vault import Vault
+from ocpi_nap.store import registry as sql
+from ocpi_nap.store.database import Database
+
+
+@dataclass
+class Registry:
+    """Everything the registry's acts share."""
+
+    db: Database
+    vault: Vault
+    client: OcpiClient
+    identity: OwnIdentity
+    allow_private: bool = False
+
+    async def platform(self, name: str) -> Platform:
+        """One platform by name; raises RegistryError when there is none."""
+        found = await sql.load_platforms(self.db, name=name)
+        if not found:
+            raise RegistryError(f"There is no platform named {name!r}.", advice="`ocpi-nap platform list` shows all.")
+        return found[0]
+
+    async def platform_by_id(self, platform_id: int) -> Platform | None:
+        """One platform by its id."""
+        found = await sql.load_platforms(self.db, platform_id=platform_id)
+        return found[0] if found else None
+
+    async def platforms(self) -> list[Platform]:
+        """All platforms by name."""
+        return await sql.load_platforms(self.db)
+
+    async def add(self, record: OnboardingRecord) -> Platform:
+        """Keep an onboarding record as a platform in state ``unregistered``; raises RegistryError naming the field."""
+        try:
+            net.check_form(record.versions_url, allow_private=self.allow_private)
+            await net.check_address(record.versions_url, allow_private=self.allow_private)
+        except net.Refused as error:
+            raise RegistryError(f"VERSIONS_URL: {error}.", advice="OCPI_NAP_ALLOW_PRIVATE_NETWORKS=1 allows it for tests.") from None
+        import msgspec
+        from psycopg.types.json import Jsonb
+
+        values: dict[str, Any] = {
+            "name": record.name, "environment": record.environment, "versions_url": record.versions_url,
+            "country_code": record.country_code, "party_id": record.party_id, "token_encoding": record.token_encoding,
+            "settings": Jsonb(msgspec.to_builtins(record.settings)), "outbound_a": self.vault.seal(record.token) if record.token else None,
+        }  # fmt: skip
+        try:
+            async with self.db.transaction() as conn:
+                platform_id = await sql.insert_platform(conn, values)
+                await sql.insert_operators(conn, platform_id, record.environment, record.operators)
+                await sql.add_event(conn, platform_id, "added", "onboarding record taken")
+                await sql.visible_change(conn)
+        except UniqueViolation as error:
+            if "platform_name" in (error.diag.constraint_name or ""):
+                raise RegistryError(f"NAME: a platform named {record.name!r} exists already.") from None
+            raise RegistryError(f"OPERATOR: one of the operators comes over another {record.environment} platform already.") from None
+        return await self.platform(record.name)
+
+    async def set_paused(self, name: str, paused: bool) -> Platform:
+        """Stop or resume the pulls of a platform; pushes are taken all the same."""
+        platform = await self.platform(name)
+        async with self.db.transaction() as conn:
+            await sql.update_platform(conn, platform.id, {"paused": paused})
+            await sql.add_event(conn, platform.id, "paused" if paused else "resumed", "by the operator")
+        return await self.platform(name)
+
+    async def remove(self, name: str) -> None:
+        """Forget a platform and everything that came over it."""
+        platform = await self.platform(name)
+        async with self.db.transaction() as conn:
+            await sql.erase_platform(conn, platform.id)
+            await sql.visible_change(conn)
+
+    async def issue_token(self, name: str) -> str:
+        """A token A for a registration that the CPO starts; an earlier unused one ends (R87)."""
+        platform = await self.platform(name)
+        if platform.state in ("registered", "registered-unverified"):
+            raise RegistryError(f"{name} is registered.", advice="`ocpi-nap platform unregister` first.")
+        token = tokens.generate()
+        async with self.db.transaction() as conn:
+            await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'A'", (platform.id,))
+            await sql.add_token(conn, platform.id, "A", "issued", tokens.hash_token(token))
+            await sql.add_event(conn, platform.id, "token issued", "a token A for a registration by the CPO")
+        return token
+
+    async def outbound(self, platform: Platform, kind: Literal["a", "c"]) -> str | None:
+        """The token A or C that we send to a platform."""
+        row = await self.db.fetch_one(f"SELECT outbound_{kind} FROM platform WHERE id = %s", (platform.id,))
+        return self.vault.unseal(row[0]) if row and row[0] is not None else None
+
+    def encodings(self, platform: Platform) -> list[str | None]:
+        """The forms of the token to try, the likeliest first (D1)."""
+        if platform.token_encoding != "auto" and not platform.settings.token_encoding_fallback:
+            return [platform.token_encoding]
+        first = platform.learnt_encoding or (platform.token_encoding if platform.token_encoding != "auto" else "raw")
+        return [first, "base64" if first == "raw" else "raw"]
+
+    def peer(self, platform: Platform, token: str, *, party: Party | None = None, timeout: float | None = None) -> Peer:
+        """How to call a platform; ``party`` addresses one of its operators (R19)."""
+        hosts = {net.host_of(platform.versions_url), *platform.settings.allowed_hosts}
+        hosts |= {net.host_of(url) for url in platform.endpoints.values()}
+        encoding = platform.learnt_encoding or self.encodings(platform)[0]
+        return Peer(
+            token=token, encoding=encoding, own_party=(self.identity.country_code, self.identity.party_id),
+            peer_party=party or platform.party, version=platform.version, hosts=frozenset(hosts),
+            extra_headers=dict(platform.settings.extra_headers), private=self.allow_private,
+            timeout=timeout or platform.settings.page_timeout_seconds,
+        )  # fmt: skip
+
+    async def connected_peer(self, platform: Platform) -> Peer:
+        """How to call a registered platform; raises RegistryError when it is not."""
+        token = await self.outbound(platform, "c")
+        if token is None or platform.state not in ("registered", "registered-unverified"):
+            raise RegistryError(f"{platform.name} is not registered (state {platform.state}).",
+                                advice=f"`ocpi-nap platform register {platform.name}` first.")  # fmt: skip
+        return self.peer(platform, token)
+
+
+def announced_operators(platform: Platform, roles: list[dict[str, Any]]) -> list[Operator]:
+    """Parties of their CPO roles that the record does not name (D4)."""
+    found = []
+    for role in roles:
+        details = role.get("business_details")
+        details = details if isinstance(details, dict) else {}
+        country, party = str(role.get("country_code") or "").strip().upper(), str(role.get("party_id") or "").strip().upper()
+        if str(role.get("role", "CPO")).upper() != "CPO" or len(country) != 2 or not party or (country, party) in platform.parties:
+            continue
+        name = str(details.get("name") or f"{country}*{party}")
+        website = details.get("website")
+        found.append(Operator(country_code=country, party_id=party, name=name, url=website if isinstance(website, str) else None,
+                              details=details or None, source="announced"))  # fmt: skip
+    return found
+
+
+def with_details(operator: Operator, roles: list[dict[str, Any]]) -> Operator:
+    """The operator with the logo that its role announces; name and URL stay those of the onboarding record."""
+    for role in roles:
+        details = role.get("business_details")
+        same = (str(role.get("country_code") or "").upper(), str(role.get("party_id") or "").upper()) == operator.party
+        if same and isinstance(details, dict) and isinstance(details.get("logo"), dict):
+            website = operator.url or details.get("website")
+            return replace_details(operator, {"name": operator.name, **({"website": website} if website else {}), "logo": details["logo"]})
+    return operator
+
+
+def replace_details(operator: Operator, details: dict[str, Any]) -> Operator:
+    import msgspec
+
+    return msgspec.structs.replace(operator, details=details)
+
+
+__all__ = ["Registry", "announced_operators", "replace", "with_details"]

@@ -1,0 +1,108 @@
+"""SQL of platforms, operators and tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from ocpi_nap.model.platform import Operator, Platform, PlatformSettings
+from ocpi_nap.store.database import Database
+
+Conn = AsyncConnection[Any]
+
+_PLATFORM = (
+    "id, name, environment, versions_url, country_code, party_id, token_encoding, learnt_encoding, settings, state, paused, version, "
+    "endpoints, peer_roles, last_error, disconnected_at"
+)
+_OPERATOR = "platform_id, country_code, party_id, name, url, details, source"
+
+
+def _platform(row: tuple[Any, ...]) -> Platform:
+    values = dict(zip((name.strip() for name in _PLATFORM.split(",")), row, strict=True))
+    values["settings"] = msgspec.convert(values["settings"], PlatformSettings)
+    return Platform(**values)
+
+
+async def load_platforms(db: Database, *, name: str | None = None, platform_id: int | None = None) -> list[Platform]:
+    """Platforms with their operators, by name; one of them when a name or id is given."""
+    rows = await db.fetch_all(
+        f"SELECT {_PLATFORM} FROM platform WHERE (%(name)s::text IS NULL OR name = %(name)s)"
+        " AND (%(id)s::int IS NULL OR id = %(id)s) ORDER BY name",
+        {"name": name, "id": platform_id},
+    )
+    platforms = {platform.id: platform for platform in map(_platform, rows)}
+    for platform_id_, cc, party, title, url, details, source in await db.fetch_all(
+        f"SELECT {_OPERATOR} FROM operator WHERE platform_id = ANY(%s) ORDER BY country_code, party_id", (list(platforms),)
+    ):
+        operator = Operator(country_code=cc, party_id=party, name=title, url=url, details=details, source=source)
+        platforms[platform_id_].operators = [*platforms[platform_id_].operators, operator]
+    return list(platforms.values())
+
+
+async def insert_platform(conn: Conn, values: dict[str, Any]) -> int:
+    """A new platform; raises UniqueViolation for a name that is taken."""
+    names = list(values)
+    marks = ", ".join(f"%({name})s" for name in names)
+    cursor = await conn.execute(f"INSERT INTO platform ({', '.join(names)}) VALUES ({marks}) RETURNING id".encode(), values)
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def insert_operators(conn: Conn, platform_id: int, environment: str, operators: list[Operator], source: str = "configured") -> None:
+    """Operators of a platform; raises UniqueViolation for a party that another platform of this environment has (R194)."""
+    for operator in operators:
+        await conn.execute(
+            "INSERT INTO operator (platform_id, country_code, party_id, environment, name, url, details, source)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (platform_id, country_code, party_id) DO NOTHING",
+            (platform_id, operator.country_code, operator.party_id, environment, operator.name, operator.url,
+             Jsonb(operator.details) if operator.details else None, source),
+        )  # fmt: skip
+
+
+async def update_platform(conn: Conn, platform_id: int, values: dict[str, Any]) -> None:
+    """Set columns; dicts and lists become jsonb."""
+    sets = ", ".join(f"{name} = %({name})s" for name in values)
+    params = {name: Jsonb(value) if isinstance(value, dict | list) else value for name, value in values.items()}
+    await conn.execute(f"UPDATE platform SET {sets}, updated_at = now() WHERE id = %(id)s".encode(), {**params, "id": platform_id})
+
+
+async def erase_platform(conn: Conn, platform_id: int) -> None:
+    """Delete a platform with all that came over it; its EVSE rows have no foreign key."""
+    for table in ("evse", "evse_state"):
+        await conn.execute(
+            f"DELETE FROM {table} WHERE location_pk IN (SELECT pk FROM location WHERE platform_id = %s)".encode(), (platform_id,)
+        )
+    await conn.execute("DELETE FROM platform WHERE id = %s", (platform_id,))
+
+
+async def add_event(conn: Conn, platform_id: int, step: str, message: str) -> None:
+    """Note what happened with a platform."""
+    await conn.execute("INSERT INTO platform_event (platform_id, step, message) VALUES (%s, %s, %s)", (platform_id, step, message))
+
+
+async def add_token(conn: Conn, platform_id: int, kind: str, state: str, digest: bytes) -> int:
+    """A token that will authenticate callers; returns its id."""
+    cursor = await conn.execute(
+        "INSERT INTO token (platform_id, kind, state, hash) VALUES (%s, %s, %s, %s) RETURNING id", (platform_id, kind, state, digest)
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def visible_change(conn: Conn) -> None:
+    """Tell the feed that operators or platforms changed, and every worker that its cached callers may be stale."""
+    await conn.execute("INSERT INTO change (kind) VALUES ('registry')")
+    await conn.execute("SELECT pg_notify('registry', ''), pg_notify('feed', '')")
+
+
+FIND_CALLER = """
+SELECT t.id, t.kind, t.state, t.first_used_at IS NULL, p.id, p.name, p.country_code, p.party_id, p.version, p.settings, p.state,
+       coalesce((SELECT array_agg(o.country_code || '*' || o.party_id) FROM operator o WHERE o.platform_id = p.id), '{}')
+  FROM token t JOIN platform p ON p.id = t.platform_id
+ WHERE t.hash = %s AND (t.expires_at IS NULL OR t.expires_at > now())
+"""
