@@ -1,0 +1,73 @@
+"""The command line: every command ends with exit status 0 only when it worked, errors as one plain sentence on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.platform import platform_app
+from ocpi_nap.registry import RegistryError
+
+app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
+db_app = typer.Typer(help="The database.", no_args_is_help=True)
+app.add_typer(platform_app, name="platform")
+app.add_typer(db_app, name="db")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Web worker processes.")] = 2,
+) -> None:
+    """Serve OCPI, the open API and MQTT, and run the pulls."""
+    from ocpi_nap.cli.serve import run
+
+    run(host, port, workers)
+
+
+@app.command(hidden=True)
+def jobs() -> None:
+    """The background process of `serve`."""
+    from ocpi_nap.cli.serve import run_background
+
+    run_background()
+
+
+@db_app.command()
+def upgrade() -> None:
+    """Bring the database's schema up to this release."""
+    from ocpi_nap.cli.context import upgrade_database
+
+    upgrade_database()
+
+
+def main() -> None:
+    """Entry point of `ocpi-nap`."""
+    try:
+        app(standalone_mode=False)
+    except CliError as error:
+        _end(error.sentence, *error.details)
+    except RegistryError as error:
+        details = [f"Step: {error.step}"] if error.step else []
+        details += [f"Their answer: {error.answer}"] if error.answer else []
+        _end(error.message, *details, *([error.advice] if error.advice else []))
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        print(f"{error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+def _end(sentence: str, *details: str) -> None:
+    print(sentence, file=sys.stderr)
+    for line in details:
+        print(line, file=sys.stderr)
+    sys.exit(1)

@@ -225,3 +225,15 @@ async def end_connection(registry: Registry, platform: Platform, state: State, m
         await conn.execute("UPDATE platform SET disconnected_at = coalesce(disconnected_at, now()) WHERE id = %s", (platform.id,))
         await sql.add_event(conn, platform.id, "unregistered", message)
         await sql.visible_change(conn)
+
+
+async def replace_token_a(registry: Registry, name: str, token: str) -> None:
+    """Keep a new token A of the CPO for the next registration (R109)."""
+    platform = await registry.platform(name)
+    if not token or len(token) > 255:
+        raise RegistryError("CREDENTIALS_TOKEN_A: 1 to 255 characters are required.")
+    async with registry.db.transaction() as conn:
+        values: dict[str, Any] = {"outbound_a": registry.vault.seal(token)}
+        if platform.state in ("lost", "unregistered-by-peer"):
+            values["state"] = "unregistered"
+        await sql.update_platform(conn, platform.id, values)

@@ -1,0 +1,116 @@
+"""The composition root: which room gets what, the routes, and the life of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.relay import MqttRelay
+from ocpi_nap.intake.issuelog import IssueLog
+from ocpi_nap.intake.jobs import RepairQueue
+from ocpi_nap.intake.receiver import ReceiverService
+from ocpi_nap.intake.writer import PushWriter
+from ocpi_nap.ocpi.client import OcpiClient
+from ocpi_nap.ocpi.credentials import OwnIdentity
+from ocpi_nap.ocpi.http import Receive, Scope, Send
+from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
+from ocpi_nap.registry import Registry
+from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.receiving import CredentialsService
+from ocpi_nap.registry.vault import Vault
+from ocpi_nap.settings import Settings
+from ocpi_nap.store.database import Database
+
+log = logging.getLogger(__name__)
+
+DSN_VARIABLE = "_OCPI_NAP_WORKER_DSN"
+BROKER_VARIABLE = "_OCPI_NAP_WORKER_BROKER"
+
+
+def identity(settings: Settings) -> OwnIdentity:
+    """Who we are, with full business details (field lessons 4)."""
+    logo = settings.business_logo or settings.public_url.rstrip("/") + "/swagger/favicon-32x32.png"
+    details = {
+        "name": settings.business_name,
+        "website": settings.business_website or settings.public_url,
+        "logo": {"url": logo, "thumbnail": logo, "category": "OPERATOR", "type": "png", "width": 32, "height": 32},
+    }
+    return OwnIdentity(settings.versions_url, settings.country_code.upper(), settings.party_id.upper(), details)
+
+
+async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
+    """The OCPI client and the registry of this process."""
+    client = await OcpiClient.open()
+    return client, Registry(db, Vault.open(settings.data_dir), client, identity(settings), settings.allow_private_networks)
+
+
+class App:
+    """One worker's ASGI application: OCPI under /ocpi, MQTT over WebSocket at /mqtt, everything else is the public API."""
+
+    def __init__(self, settings: Settings, dsn: str, broker: tuple[str, int]) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._relay = MqttRelay(*broker)
+        self._ocpi: Any = None
+        self._api: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path: str = scope["path"]
+        if scope["type"] == "websocket":
+            await self._relay(scope, receive, send)
+        elif path.startswith("/ocpi/") or path == "/ocpi":
+            await self._ocpi(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._running():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("the worker could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        settings = self._settings
+        db = await Database.open(self._dsn, min_size=2, max_size=12)
+        client, registry = await build_registry(db, settings)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db)
+        receiver = ReceiverService(db, writer, issues, RepairQueue(db))
+        options = OcpiOptions("/ocpi", settings.ocpi_url, settings.country_code.upper(), settings.party_id.upper(), settings.max_body_bytes)
+        self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
+        environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
+        self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]
+        try:
+            yield
+        finally:
+            stop.set()
+            await tasks[2]
+            for task in tasks[:2]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await client.close()
+            await db.close()
+
+
+def create_app() -> App:
+    """Factory for the server's worker processes: `serve` hands the running database and broker over in the environment."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    host, _, port = os.environ[BROKER_VARIABLE].rpartition(":")
+    return App(settings, os.environ[DSN_VARIABLE], (host, int(port)))

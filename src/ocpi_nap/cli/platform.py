@@ -1,0 +1,210 @@
+"""`ocpi-nap platform …`: onboarding, registration and pulls of CPO platforms."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from ocpi_nap.cli.context import Context, open_context
+from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.progress import PullProgress
+from ocpi_nap.intake.crawl import AlreadyRunning, pull
+from ocpi_nap.model.platform import Party, Platform
+from ocpi_nap.registry import handshake, onboarding
+
+platform_app = typer.Typer(help="CPO platforms.", no_args_is_help=True)
+T = TypeVar("T")
+Name = Annotated[str, typer.Argument(help="The platform's name.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def _run(act: Callable[[Context], Coroutine[Any, Any, T]]) -> T:
+    async def inside() -> T:
+        async with open_context() as context:
+            return await act(context)
+
+    return asyncio.run(inside())
+
+
+@platform_app.command()
+def add(
+    name: Annotated[str | None, typer.Argument(help="Your own name for the platform.")] = None,
+    versions_url: Annotated[str | None, typer.Option(help="VERSIONS_URL")] = None,
+    token: Annotated[str | None, typer.Option(help="CREDENTIALS_TOKEN_A")] = None,
+    token_encoding: Annotated[str, typer.Option(help="raw, base64 or auto")] = "auto",
+    party_id: Annotated[str | None, typer.Option(help="PLATFORM_PARTY_ID")] = None,
+    country_code: Annotated[str | None, typer.Option(help="PLATFORM_COUNTRY_CODE")] = None,
+    environment: Annotated[str, typer.Option(help="test or production")] = "production",
+    operator: Annotated[list[str] | None, typer.Option(help='"FI*ABC;Operator name;https://abc.example", repeatable')] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable")] = None,
+    file: Annotated[Path | None, typer.Option(help="YAML file with several platforms instead")] = None,
+) -> None:
+    """Keep the onboarding record of a platform."""
+    if file is not None:
+        records = onboarding.read_file(file)
+    else:
+        given = {"NAME": name, "--versions-url": versions_url, "--party-id": party_id, "--country-code": country_code}
+        for label, value in given.items():
+            if value is None:
+                raise CliError(f"{label} is required.", "`ocpi-nap platform add --help` shows an example.")
+        pairs = [item.partition("=") for item in settings or []]
+        for key, sign, _ in pairs:
+            if not sign:
+                raise CliError(f"--set {key}: key=value is required.")
+        records = [onboarding.check(
+            name=name or "", versions_url=versions_url or "", token=token, token_encoding=token_encoding, party_id=party_id or "",
+            country_code=country_code or "", environment=environment, operators=operator or [],
+            settings={key.strip(): value for key, _, value in pairs},
+        )]  # fmt: skip
+
+    async def act(context: Context) -> None:
+        for record in records:
+            platform = await context.registry.add(record)
+            operators = ", ".join(o.id for o in platform.operators)
+            print(f"Platform {platform.name} ({platform.environment}) is added with {operators}.")
+            print(f"Next: ocpi-nap platform register {platform.name}")
+
+    _run(act)
+
+
+@platform_app.command()
+def register(
+    name: Name,
+    force: Annotated[bool, typer.Option(help="Start over, whatever the state.")] = False,
+    token: Annotated[str | None, typer.Option(help="A new CREDENTIALS_TOKEN_A first.")] = None,
+) -> None:
+    """Exchange credentials with the platform."""
+
+    async def act(context: Context) -> None:
+        if token is not None:
+            await handshake.replace_token_a(context.registry, name, token)
+        platform = await handshake.register(context.registry, name, force=force, say=print)
+        print(f"{name} is {platform.state} with OCPI {platform.version}; its network is pulled as soon as `ocpi-nap serve` runs.")
+
+    _run(act)
+
+
+@platform_app.command()
+def rotate(name: Name) -> None:
+    """Exchange new tokens with the platform."""
+    _run(lambda context: handshake.rotate(context.registry, name, say=print))
+    print(f"{name} has new tokens on both sides.")
+
+
+@platform_app.command()
+def unregister(name: Name) -> None:
+    """End the registration, whatever the platform answers."""
+    _run(lambda context: handshake.unregister(context.registry, name, say=print))
+
+
+@platform_app.command()
+def pause(name: Name) -> None:
+    """Stop pulling the platform; pushes are still taken."""
+    _run(lambda context: context.registry.set_paused(name, True))
+    print(f"{name} is paused.")
+
+
+@platform_app.command()
+def resume(name: Name) -> None:
+    """Pull the platform again."""
+    _run(lambda context: context.registry.set_paused(name, False))
+    print(f"{name} is pulled again.")
+
+
+@platform_app.command()
+def remove(name: Name) -> None:
+    """Forget the platform and everything that came over it."""
+    _run(lambda context: context.registry.remove(name))
+    print(f"{name} and its data are removed.")
+
+
+@platform_app.command("issue-token")
+def issue_token(name: Name) -> None:
+    """Print a token A for a registration that the CPO starts."""
+    print(_run(lambda context: context.registry.issue_token(name)))
+
+
+def _as_dict(platform: Platform) -> dict[str, Any]:
+    return {
+        "name": platform.name, "environment": platform.environment, "state": platform.state, "paused": platform.paused,
+        "version": platform.version, "versions_url": platform.versions_url, "country_code": platform.country_code,
+        "party_id": platform.party_id, "token_encoding": platform.token_encoding, "learnt_encoding": platform.learnt_encoding,
+        "operators": [{"id": o.id, "country_code": o.country_code, "party_id": o.party_id, "name": o.name, "url": o.url,
+                       "source": o.source} for o in platform.operators],
+        "endpoints": platform.endpoints, "settings": {**msgspec.structs.asdict(platform.settings), "extra_headers": sorted(
+            platform.settings.extra_headers)}, "last_error": platform.last_error,
+    }  # fmt: skip
+
+
+@platform_app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """One platform: state, version, operators, last error."""
+    platform = _run(lambda context: context.registry.platform(name))
+    if as_json:
+        print(json.dumps(_as_dict(platform), ensure_ascii=False, indent=2))
+        return
+    print(f"{platform.name}: {platform.state}{', paused' if platform.paused else ''} ({platform.environment})")
+    print(f"  OCPI {platform.version or '-'}, platform {platform.country_code}*{platform.party_id}, {platform.versions_url}")
+    for operator in platform.operators:
+        print(f"  operator {operator.id} {operator.name} {operator.url or ''}".rstrip())
+    if platform.last_error:
+        print(f"  last error ({platform.last_error['at']}, step {platform.last_error['step']}): {platform.last_error['message']}")
+        print(f"  {platform.last_error['advice']}")
+
+
+@platform_app.command("list")
+def list_platforms(as_json: Json = False) -> None:
+    """All platforms."""
+    platforms = _run(lambda context: context.registry.platforms())
+    if as_json:
+        print(json.dumps([_as_dict(platform) for platform in platforms], ensure_ascii=False, indent=2))
+        return
+    for platform in platforms:
+        print(f"{platform.name:20} {platform.environment:10} {platform.state:22} {platform.version or '-':6} "
+              f"{', '.join(o.id for o in platform.operators)}")  # fmt: skip
+
+
+@platform_app.command("pull")
+def pull_now(
+    name: Name,
+    full: Annotated[bool, typer.Option(help="Everything, not only what changed; withdraws what is gone.")] = False,
+    as_json: Json = False,
+    confirm: Annotated[bool, typer.Option("--confirm-withdrawals", help="Let a mass withdrawal pass.")] = False,
+) -> None:
+    """Pull the platform's tariffs and locations now, and wait for the end."""
+
+    async def act(context: Context) -> dict[str, Any]:
+        platform = await context.registry.platform(name)
+        base = await context.registry.connected_peer(platform)
+
+        def peer(party: Party | None) -> Any:
+            return context.registry.peer(platform, base.token, party=party)
+
+        with PullProgress(name, enabled=sys.stderr.isatty() and not as_json) as progress:
+            try:
+                reports = await pull(context.db, context.client, peer, platform, full=full, progress=progress.update, confirm=confirm)
+            except AlreadyRunning as error:
+                raise CliError(f"{str(error)[0].upper()}{str(error)[1:]}.", "Wait for it to end and try again.") from None
+        return {module: report.as_dict() for module, report in reports.items()}
+
+    reports = _run(act)
+    if as_json:
+        print(json.dumps(reports, indent=2))
+    else:
+        for module, report in reports.items():
+            counts = ", ".join(f"{report[key]} {key}" for key in ("new", "changed", "unchanged", "withdrawn", "refused"))
+            print(f"{module}: {counts}{'' if report['complete'] else ' – incomplete'}")
+            if report["withheld"]:
+                print(f"  {report['withheld']} would vanish and were held back: pull again, or with --confirm-withdrawals")
+    broken = [f"{module}: {report['error']}" for module, report in reports.items() if not report["complete"]]
+    if broken:
+        raise CliError(f"The pull of {name} is incomplete; nothing was withdrawn.", *broken)
+
+

@@ -1,0 +1,157 @@
+"""`ocpi-nap serve`: the database and broker, the web workers, and one background process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
+from ocpi_nap.cli.context import load_settings
+from ocpi_nap.cli.errors import CliError
+from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
+from ocpi_nap.feed.mqtt import StatusPublisher
+from ocpi_nap.intake.crawl import AlreadyRunning, pull, repair_location
+from ocpi_nap.intake.jobs import CrawlJob, RepairJob, run_jobs
+from ocpi_nap.model.platform import Party
+from ocpi_nap.ocpi.client import Peer, PeerError
+from ocpi_nap.registry import Registry, RegistryError
+from ocpi_nap.settings import Settings
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.embedded import EmbeddedPostgres
+from ocpi_nap.store.migrate import migrate
+
+log = logging.getLogger(__name__)
+_PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
+
+
+def run(host: str, port: int, workers: int) -> None:
+    """Start everything, serve until a signal, stop everything in order."""
+    settings = load_settings()
+    _check_port(host, port)
+    with ExitStack() as stack:
+        dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
+        migrate(dsn)
+        broker, publisher_url = _broker(settings, stack)
+        os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
+        background = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
+        stack.callback(_stop, background)
+        print(f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)", flush=True)
+        uvicorn.run(
+            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http="httptools",
+            ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
+            ws_max_size=1 << 18,
+        )  # fmt: skip
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CliError(f"Port {port} on {host} cannot be used: {error.strerror}.", "Choose another one with --port.") from None
+
+
+def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
+    """Address of the broker for readers, and the URL to publish with."""
+    if settings.mqtt_url is not None:
+        parts = urlsplit(settings.mqtt_url)
+        return f"{parts.hostname}:{parts.port or 1883}", settings.mqtt_url
+    try:
+        broker = stack.enter_context(EmbeddedBroker(settings.data_dir, host=settings.mqtt_host, port=settings.mqtt_port))
+    except BrokerError as error:
+        raise CliError(f"The MQTT broker did not start: {error}.", "OCPI_NAP_MQTT_PORT chooses another port (0: a free one).") from None
+    return f"{broker.host}:{broker.port}", broker.publisher_url
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def run_background() -> None:
+    """The background process: pulls, repairs and the MQTT publisher."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("pgqueuer").setLevel(logging.WARNING)
+    asyncio.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
+
+
+async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    parent = os.getppid()
+    db = await Database.open(dsn)
+    client, registry = await build_registry(db, settings)
+    environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
+    publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
+    tasks = (
+        publisher.run(stop),
+        run_jobs(db, dsn, stop, crawl=_crawler(registry), repair=_repairer(registry), change_days=settings.change_days),
+        _orphaned(parent, stop),
+    )
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        await client.close()
+        await db.close()
+
+
+async def _orphaned(parent: int, stop: asyncio.Event) -> None:
+    """End when `serve` was killed."""
+    while not stop.is_set() and os.getppid() == parent:
+        try:
+            await asyncio.wait_for(stop.wait(), 1)
+        except TimeoutError:
+            continue
+    stop.set()
+
+
+def _crawler(registry: Registry):  # type: ignore[no-untyped-def]
+    async def crawl(job: CrawlJob) -> None:
+        platform = await registry.platform_by_id(job.platform_id)
+        if platform is None:
+            return
+        try:
+            base = await registry.connected_peer(platform)
+
+            def peer(party: Party | None) -> Peer:
+                return registry.peer(platform, base.token, party=party)
+
+            full = job.full or platform.settings.full_only
+            reports = await pull(registry.db, registry.client, peer, platform, full=full)
+        except (RegistryError, AlreadyRunning) as error:
+            log.info("no pull of %s: %s", platform.name, error)
+            return
+        for module, report in reports.items():
+            log.info("pulled %s %s: %s", platform.name, module, report.as_dict())
+
+    return crawl
+
+
+def _repairer(registry: Registry):  # type: ignore[no-untyped-def]
+    async def repair(job: RepairJob) -> None:
+        platform = await registry.platform_by_id(job.platform_id)
+        if platform is None:
+            return
+        try:
+            peer = await registry.connected_peer(platform)
+            await repair_location(registry.db, registry.client, peer, platform, job.address)
+        except (RegistryError, PeerError) as error:
+            log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
+
+    return repair
