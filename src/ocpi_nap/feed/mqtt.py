@@ -37,7 +37,9 @@ def topic(country_code: str, party_id: str, location_id: str, evse_id: str) -> s
 class StatusPublisher:
     """Publishes every visible status change, from one node at a time."""
 
-    def __init__(self, db: Database, mqtt_url: str, *, retain: bool = False, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
+    def __init__(
+        self, db: Database, mqtt_url: str, *, retain: bool = False, publish_environments: tuple[str, ...] = ("production", "test")
+    ) -> None:
         self._db = db
         self._url = urlsplit(mqtt_url)
         self._retain = retain

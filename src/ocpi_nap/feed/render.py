@@ -62,9 +62,7 @@ def _whole(value: Any) -> int | None:
 
 def _hours(hours: Hours) -> dict[str, Any]:
     shown: dict[str, Any] = {"twentyFourSeven": bool(hours.twentyfourseven)}
-    shown["regularHours"] = [
-        {"weekday": h.weekday, "periodBegin": h.period_begin, "periodEnd": h.period_end} for h in hours.regular_hours
-    ]
+    shown["regularHours"] = [{"weekday": h.weekday, "periodBegin": h.period_begin, "periodEnd": h.period_end} for h in hours.regular_hours]
     for name, periods in (("exceptionalOpenings", hours.exceptional_openings), ("exceptionalClosings", hours.exceptional_closings)):
         if periods:
             shown[name] = [

@@ -20,7 +20,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.pages import CrawlFailed, Crawler
+from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls

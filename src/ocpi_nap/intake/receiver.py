@@ -26,9 +26,7 @@ from ocpi_nap.store.rows import LocationKey, StatusPatch
 Repair = Callable[[int, NodeKey], Awaitable[None]]
 """Queues a pull of the single Location that a push spoke of and we do not hold (D6)."""
 
-_STATUSES = frozenset(
-    ("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED", "UNKNOWN")
-)
+_STATUSES = frozenset(("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED", "UNKNOWN"))
 _STATUS_MEMBERS = ({"status", "last_updated"}, {"status"})
 _LITERAL_NOTHING = frozenset(("null", "undefined", ""))
 

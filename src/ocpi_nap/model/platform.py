@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-State = Literal[
-    "unregistered", "registering", "registered", "registered-unverified", "unknown", "failed", "lost", "unregistered-by-peer"
-]
+State = Literal["unregistered", "registering", "registered", "registered-unverified", "unknown", "failed", "lost", "unregistered-by-peer"]
 TokenEncoding = Literal["raw", "base64", "auto"]
 Environment = Literal["test", "production"]
 Party = tuple[str, str]

@@ -136,9 +136,7 @@ class OcpiClient:
         """DELETE; raises PeerError."""
         return await self.request("DELETE", peer, url, functional=functional)
 
-    async def request(
-        self, method: str, peer: Peer, url: str, *, body: Any = None, functional: bool, limit: int = SMALL_LIMIT
-    ) -> Answer:
+    async def request(self, method: str, peer: Peer, url: str, *, body: Any = None, functional: bool, limit: int = SMALL_LIMIT) -> Answer:
         """One request with its redirects, within the peer's timeout in total."""
         try:
             async with asyncio.timeout(peer.timeout):

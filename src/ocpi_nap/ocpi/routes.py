@@ -12,7 +12,15 @@ from typing import Any
 
 from ocpi_nap.ocpi import envelope, headers, tokens
 from ocpi_nap.ocpi.discovery import details_body, versions_body
-from ocpi_nap.ocpi.errors import Internal, MethodNotAllowed, NotAuthenticated, NotFound, OcpiError, TooManyRequests, UnsupportedVersion
+from ocpi_nap.ocpi.errors import (
+    Internal,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    OcpiError,
+    TooManyRequests,
+    UnsupportedVersion,
+)
 from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, read_json, segments
 from ocpi_nap.ocpi.ports import Authenticator, Caller, Credentials, NodeKey, Receiver
 from ocpi_nap.ocpi.versions import VERSIONS

@@ -10,7 +10,15 @@ from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import Peer
 from ocpi_nap.ocpi.credentials import PeerCredentials, read_credentials
 from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
-from ocpi_nap.ocpi.errors import CannotUsePeer, Invalid, MethodNotAllowed, MissingEndpoint, NoMutualVersion, NotAuthenticated, OcpiError
+from ocpi_nap.ocpi.errors import (
+    CannotUsePeer,
+    Invalid,
+    MethodNotAllowed,
+    MissingEndpoint,
+    NoMutualVersion,
+    NotAuthenticated,
+    OcpiError,
+)
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.connection import store_connection

@@ -36,4 +36,6 @@ class Vault:
         try:
             return self._fernet.decrypt(bytes(sealed)).decode()
         except InvalidToken:
-            raise ValueError("the stored token cannot be read: token.key in the data directory is not the one it was written with") from None
+            raise ValueError(
+                "the stored token cannot be read: token.key in the data directory is not the one it was written with"
+            ) from None

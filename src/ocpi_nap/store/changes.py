@@ -50,8 +50,7 @@ async def ensure_position(conn: Conn, reader: str) -> Position:
 async def store_position(conn: Conn, reader: str, position: Position) -> None:
     """Remember how far a reader is."""
     await conn.execute(
-        "INSERT INTO feed_position VALUES (%s, %s::text::xid8, %s)"
-        " ON CONFLICT (reader) DO UPDATE SET xid = excluded.xid, id = excluded.id",
+        "INSERT INTO feed_position VALUES (%s, %s::text::xid8, %s) ON CONFLICT (reader) DO UPDATE SET xid = excluded.xid, id = excluded.id",
         (reader, str(position[0]), position[1]),
     )
 

@@ -64,7 +64,9 @@ async def start_crawl(db: Database, platform_id: int, module: str, scope: str, f
     return int(row[0])
 
 
-async def finish_crawl(db: Database, crawl_id: int, counts: dict[str, int], complete: bool, server_time: datetime | None, error: str | None) -> None:
+async def finish_crawl(
+    db: Database, crawl_id: int, counts: dict[str, int], complete: bool, server_time: datetime | None, error: str | None
+) -> None:
     """Record how a crawl ended (R136)."""
     names = ("pages", "objects", "new", "changed", "unchanged", "withdrawn", "withheld", "refused", "ignored", "issues")
     sets = ", ".join(f"{name} = %s" for name in names)

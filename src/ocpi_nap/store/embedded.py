@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import subprocess
@@ -77,6 +78,7 @@ class EmbeddedPostgres:
             except OSError:
                 return  # somebody else still uses it
             finally:
+                atexit.unregister(self._server._cleanup)
                 PostgresServer._instances.pop(self._home, None)
             self._server.stop()
             self._using.close()

@@ -20,9 +20,7 @@ def migrate(dsn: str) -> list[str]:
     applied = []
     with psycopg.connect(dsn) as conn:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        conn.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        conn.execute("CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())")
         done = {name for (name,) in conn.execute("SELECT name FROM schema_migration")}
         for name in available():
             if name not in done:

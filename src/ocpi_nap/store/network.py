@@ -87,8 +87,8 @@ _COMMON = (
     "t.platform_id, t.country_code, t.party_id, t.id_key, t.id, t.source_version, t.via, t.raw, t.doc, t.source_last_updated, "
     "t.received_at, t.created_at, t.modified_at"
 )
-_LOAD_LOCATIONS = (
-    f"SELECT {_COMMON}, t.publish, t.pk, t.pulled_hash, t.withdrawn_at, t.withdrawn_reason" + _BY_KEYS.format(table="location")
+_LOAD_LOCATIONS = f"SELECT {_COMMON}, t.publish, t.pk, t.pulled_hash, t.withdrawn_at, t.withdrawn_reason" + _BY_KEYS.format(
+    table="location"
 )
 _LOAD_TARIFFS = f"SELECT {_COMMON}, t.pk, t.pulled_hash, t.withdrawn_at, t.withdrawn_reason" + _BY_KEYS.format(table="tariff")
 _LOAD_EVSES = """

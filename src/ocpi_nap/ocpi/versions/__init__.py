@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from ocpi_nap.ocpi.versions.lift import (
-    Lifted, lift_connector, lift_evse, lift_location, lift_tariff, lower_connector, lower_evse, lower_location, lower_tariff,
+    Lifted,
+    lift_connector,
+    lift_evse,
+    lift_location,
+    lift_tariff,
+    lower_connector,
+    lower_evse,
+    lower_location,
+    lower_tariff,
 )  # fmt: skip
 from ocpi_nap.ocpi.versions.v2_1_1 import V2_1_1
 from ocpi_nap.ocpi.versions.v2_2_1 import V2_2_1

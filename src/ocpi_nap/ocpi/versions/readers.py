@@ -116,7 +116,7 @@ def clock(value: Any, path: str, reading: Reading) -> str | None:
     parts = value.strip().split(":") if isinstance(value, str) else []
     if len(parts) in (2, 3) and all(part.isdigit() and len(part) <= 2 for part in parts):
         hour, minute = int(parts[0]), int(parts[1])
-        if hour < 24 and minute < 60 or (hour, minute) == (24, 0):
+        if (hour < 24 and minute < 60) or (hour, minute) == (24, 0):
             return f"{hour:02d}:{minute:02d}"
     _wrong(value, path, reading)
     return None

@@ -6,13 +6,45 @@ from decimal import Decimal
 from typing import Any
 
 from ocpi_nap.model.objects import (
-    BusinessDetails, Connector, DisplayText, EnergyMix, EnergySource, EnvironmentalImpact, Evse, EvseParking, ExceptionalPeriod,
-    GeoLocation, Hours, Image, Location, Parking, Price, PriceComponent, PublishTokenType, RegularHours, StatusSchedule, Tariff,
-    TariffElement, TariffRestrictions,
+    BusinessDetails,
+    Connector,
+    DisplayText,
+    EnergyMix,
+    EnergySource,
+    EnvironmentalImpact,
+    Evse,
+    EvseParking,
+    ExceptionalPeriod,
+    GeoLocation,
+    Hours,
+    Image,
+    Location,
+    Parking,
+    Price,
+    PriceComponent,
+    PublishTokenType,
+    RegularHours,
+    StatusSchedule,
+    Tariff,
+    TariffElement,
+    TariffRestrictions,
 )  # fmt: skip
 from ocpi_nap.ocpi.versions import enums
 from ocpi_nap.ocpi.versions.engine import FROM_221, ONLY_211, ONLY_221, ONLY_230, Field, same, table
-from ocpi_nap.ocpi.versions.readers import Reader, Reading, boolean, clock, coordinate, enum, integer, many, moment, number, sample, text
+from ocpi_nap.ocpi.versions.readers import (
+    Reader,
+    Reading,
+    boolean,
+    clock,
+    coordinate,
+    enum,
+    integer,
+    many,
+    moment,
+    number,
+    sample,
+    text,
+)
 
 _SHORT = text(45)
 _ID = text(39)
@@ -61,11 +93,7 @@ def country(value: Any, path: str, reading: Reading) -> str | None:
 
 
 _ALPHA3 = dict(
-    pair.split(":") for pair in (
-        "AD:AND AL:ALB AT:AUT AX:ALA BA:BIH BE:BEL BG:BGR BY:BLR CH:CHE CY:CYP CZ:CZE DE:DEU DK:DNK EE:EST ES:ESP FI:FIN FR:FRA "
-        "GB:GBR GR:GRC HR:HRV HU:HUN IE:IRL IS:ISL IT:ITA LI:LIE LT:LTU LU:LUX LV:LVA MC:MCO MD:MDA ME:MNE MK:MKD MT:MLT NL:NLD "
-        "NO:NOR PL:POL PT:PRT RO:ROU RS:SRB SE:SWE SI:SVN SK:SVK SM:SMR TR:TUR UA:UKR US:USA VA:VAT"
-    ).split()
+    pair.split(":") for pair in ["AD:AND", "AL:ALB", "AT:AUT", "AX:ALA", "BA:BIH", "BE:BEL", "BG:BGR", "BY:BLR", "CH:CHE", "CY:CYP", "CZ:CZE", "DE:DEU", "DK:DNK", "EE:EST", "ES:ESP", "FI:FIN", "FR:FRA", "GB:GBR", "GR:GRC", "HR:HRV", "HU:HUN", "IE:IRL", "IS:ISL", "IT:ITA", "LI:LIE", "LT:LTU", "LU:LUX", "LV:LVA", "MC:MCO", "MD:MDA", "ME:MNE", "MK:MKD", "MT:MLT", "NL:NLD", "NO:NOR", "PL:POL", "PT:PRT", "RO:ROU", "RS:SRB", "SE:SWE", "SI:SVN", "SK:SVK", "SM:SMR", "TR:TUR", "UA:UKR", "US:USA", "VA:VAT"]
 )  # fmt: skip
 
 

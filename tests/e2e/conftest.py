@@ -1,0 +1,85 @@
+"""The whole program as a user runs it: the command line and `serve` as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Nap:
+    """A running ocpi-nap."""
+
+    url: str
+    mqtt_port: int
+    environment: dict[str, str]
+
+    async def cli(self, *arguments: str, status: int = 0) -> str:
+        """Run one command; returns its standard output (or error, when a failure is expected)."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ocpi_nap",
+            *arguments,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode == status, err.decode()
+        return (out if status == 0 else err).decode()
+
+
+@pytest.fixture
+def nap(dsn: str, tmp_path: Path) -> Iterator[Nap]:
+    """`ocpi-nap serve` with two workers on a fresh database and its own embedded broker."""
+    port, mqtt_port = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **os.environ,
+        "OCPI_NAP_DATA_DIR": str(tmp_path / "data"),
+        "OCPI_NAP_DATABASE_URL": dsn,
+        "OCPI_NAP_PUBLIC_URL": url,
+        "OCPI_NAP_MQTT_PORT": str(mqtt_port),
+        "OCPI_NAP_ALLOW_PRIVATE_NETWORKS": "1",
+    }
+    log = (tmp_path / "serve.log").open("wb")
+    command = [sys.executable, "-m", "ocpi_nap", "serve", "--port", str(port), "--workers", "2"]
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _await_health(url, process, tmp_path / "serve.log")
+        yield Nap(url, mqtt_port, environment)
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            process_gone = process.poll() is not None
+            assert not process_gone, log.read_text()
+    raise AssertionError(log.read_text())

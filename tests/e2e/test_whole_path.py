@@ -1,0 +1,130 @@
+"""Registration, pull, push, API and MQTT in each version, through the real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from gmqtt import Client
+from gmqtt.mqtt.constants import MQTTv311
+
+from tests.e2e.conftest import Nap
+from tests.e2e.cpo import Cpo, location, tariff
+
+API = "/api/charging-network/v1"
+VERSIONS = [("2.1.1", "raw"), ("2.2.1", "base64"), ("2.3.0", "base64")]
+
+
+@pytest.fixture(params=VERSIONS, ids=[version for version, _ in VERSIONS])
+async def cpo(request: pytest.FixtureRequest) -> AsyncIterator[Cpo]:
+    version, encoding = request.param
+    platform = await Cpo(version, encoding=encoding).start()
+    yield platform
+    await platform.stop()
+
+
+async def _read(url: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+        return json.loads(await answer.read())
+
+
+async def _subscribe(port: int) -> tuple[Client, asyncio.Queue[tuple[str, dict[str, str]]]]:
+    received: asyncio.Queue[tuple[str, dict[str, str]]] = asyncio.Queue()
+    subscribed = asyncio.Event()
+    client = Client("test-reader")
+
+    def on_message(client: Client, topic: str, payload: bytes, qos: int, properties: Any) -> int:
+        received.put_nowait((topic, json.loads(payload)))
+        return 0
+
+    client.on_message = on_message
+    client.on_subscribe = lambda *_: subscribed.set()
+    await client.connect("127.0.0.1", port, version=MQTTv311)
+    client.subscribe("status-v1/#")
+    await asyncio.wait_for(subscribed.wait(), 10)
+    return client, received
+
+
+async def _register(nap: Nap, cpo: Cpo) -> None:
+    await nap.cli(
+        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--token-encoding", cpo.encoding,
+        "--party-id", "PLT", "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
+    )  # fmt: skip
+    out = await nap.cli("platform", "register", "acme")
+    assert f"acme is registered with OCPI {cpo.version}" in out
+    shown = json.loads(await nap.cli("platform", "show", "acme", "--json"))
+    assert (shown["state"], shown["version"], shown["operators"][0]["id"]) == ("registered", cpo.version, "FI*ABC")
+    assert cpo.token_b not in json.dumps(shown) and cpo.token_a not in json.dumps(shown)
+
+
+async def test_register_pull_push_publish(nap: Nap, cpo: Cpo) -> None:
+    """R74–R80 with call-backs inside our POST, R111–R124, R143–R152, contract sections 1 to 4 and 7."""
+    await _register(nap, cpo)
+    assert cpo.callbacks == [200, 200]
+    assert cpo.our_credentials["url"] == f"{nap.url}/ocpi/versions"
+    client, messages = await _subscribe(nap.mqtt_port)
+    async with asyncio.timeout(30):  # the full pull starts at once (R85)
+        while len((await _read(f"{nap.url}{API}/locations"))["features"]) < 5:
+            pass
+        first = await messages.get()
+    assert first[0].startswith("status-v1/FI/ABC/L") and first[1]["status"] == "AVAILABLE"
+
+    report = json.loads(await nap.cli("platform", "pull", "acme", "--full", "--json"))
+    assert report["locations"] | {"issues": 0} == report["locations"]
+    assert (report["locations"]["complete"], report["locations"]["unchanged"], report["locations"]["withdrawn"]) == (True, 5, 0)
+    assert ("tariffs" in report) == (cpo.version != "2.1.1")
+
+    body = {"status": "CHARGING", "last_updated": "2026-02-01T12:00:00Z"}
+    status, envelope = await cpo.push("PATCH", "FI/ABC/L1/U1", body)
+    assert (status, envelope["status_code"]) == (200, 1000)
+    async with asyncio.timeout(10):
+        while (message := await messages.get())[0] != "status-v1/FI/ABC/L1/FI*ABC*E1" or message[1]["status"] == "AVAILABLE":
+            pass
+    assert message[1] == {"status": "CHARGING", "time": "2026-02-01T12:00:00.000Z"}
+    statuses = (await _read(f"{nap.url}{API}/locations/statuses"))["statuses"]
+    assert {"evseId": "FI*ABC*E1", "modifiedAt": "2026-02-01T12:00:00.000Z", "status": "CHARGING"} in statuses
+    await client.disconnect()
+
+
+async def test_receiver(nap: Nap, cpo: Cpo) -> None:
+    """R7, R32, R34–R37, R139, R143–R161: created, read back, refused, in the envelope and status the requirements name."""
+    await _register(nap, cpo)
+    new = location(cpo.version, 77)
+    assert (await cpo.push("PUT", "FI/ABC/L77", new))[0] == 201
+    assert (await cpo.push("PUT", "FI/ABC/L77", new))[0] == 200
+    status, envelope = await cpo.push("GET", "FI/ABC/L77")
+    assert (status, envelope["data"]) == (200, new)
+    assert (await cpo.push("PATCH", "FI/ABC/L77/U77", {"status": "BLOCKED", "last_updated": "2025-01-01T00:00:00Z"}))[1]["status_code"] == 2001
+    assert (await cpo.push("PATCH", "FI/ABC/L77/U77/1", {"max_amperage": 16, "last_updated": "2026-03-01T00:00:00Z"}))[0] == 200
+    read = (await cpo.push("GET", "FI/ABC/L77"))[1]["data"]
+    assert read["last_updated"] == "2026-03-01T00:00:00Z"  # propagated (R150)
+    assert (await cpo.push("PATCH", "FI/ABC/NONE/U1", {"status": "BLOCKED"}))[1]["status_code"] == 2003
+    assert (await cpo.push("PUT", "FI/XYZ/L1", new))[0] == 404
+    assert (await cpo.push("DELETE", "FI/ABC/L77"))[0] == 405
+    assert (await cpo.push("PUT", "FI/ABC/L77", {**new, "id": "other"}))[1]["status_code"] == 2001
+    missing = {name: value for name, value in location(cpo.version, 78).items() if name != "city"}
+    assert (await cpo.push("PUT", "FI/ABC/L78", missing))[1]["status_code"] == 2001
+    assert (await cpo.push("GET", "FI/ABC/L78"))[0] == 404
+    if cpo.version == "2.1.1":
+        assert "tariffs" not in cpo.endpoints
+        return
+    sent = {**tariff(cpo.version), "id": "T9"}
+    assert (await cpo.push("PUT", "FI/ABC/T9", sent, "tariffs"))[0] == 201
+    assert (await cpo.push("GET", "FI/ABC/T9", module="tariffs"))[1]["data"] == sent
+    shown = (await _read(f"{nap.url}{API}/tariffs"))["tariffs"]
+    assert next(t for t in shown if t["id"] == "T9")["elements"][0]["priceComponents"][0]["price"] == 0.29
+    assert (await cpo.push("DELETE", "FI/ABC/T9", module="tariffs"))[0] == 200
+    assert (await cpo.push("GET", "FI/ABC/T9", module="tariffs"))[0] == 404
+
+
+async def test_leaving(nap: Nap, cpo: Cpo) -> None:
+    """R108: our side ends unregistered, token B is void."""
+    await _register(nap, cpo)
+    await nap.cli("platform", "unregister", "acme")
+    assert json.loads(await nap.cli("platform", "show", "acme", "--json"))["state"] == "unregistered"
+    assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 401
