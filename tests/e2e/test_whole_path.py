@@ -99,7 +99,8 @@ async def test_receiver(nap: Nap, cpo: Cpo) -> None:
     assert (await cpo.push("PUT", "FI/ABC/L77", new))[0] == 200
     status, envelope = await cpo.push("GET", "FI/ABC/L77")
     assert (status, envelope["data"]) == (200, new)
-    assert (await cpo.push("PATCH", "FI/ABC/L77/U77", {"status": "BLOCKED", "last_updated": "2025-01-01T00:00:00Z"}))[1]["status_code"] == 2001
+    late = {"status": "BLOCKED", "last_updated": "2025-01-01T00:00:00Z"}
+    assert (await cpo.push("PATCH", "FI/ABC/L77/U77", late))[1]["status_code"] == 2001
     assert (await cpo.push("PATCH", "FI/ABC/L77/U77/1", {"max_amperage": 16, "last_updated": "2026-03-01T00:00:00Z"}))[0] == 200
     read = (await cpo.push("GET", "FI/ABC/L77"))[1]["data"]
     assert read["last_updated"] == "2026-03-01T00:00:00Z"  # propagated (R150)

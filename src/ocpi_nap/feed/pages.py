@@ -42,7 +42,7 @@ class Body:
     @property
     def plain(self) -> bytes:
         """The body for clients without gzip."""
-        return igzip.decompress(self.gzipped)
+        return bytes(igzip.decompress(self.gzipped))  # type: ignore[no-untyped-call]
 
 
 def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
@@ -61,7 +61,8 @@ def encode_cursor(key: Key) -> str:
 def decode_cursor(text: str) -> Key:
     """The key of a cursor; raises BadCursor."""
     try:
-        return msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True), type=Key)
+        found: Key = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True), type=Key)
+        return found
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise BadCursor(text[:40]) from None
 

@@ -57,7 +57,9 @@ class Lane(Generic[T, R]):
                     future.set_result(result)
 
     def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
-        batch, rest, keys = [], [], set()
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        rest: list[tuple[T, asyncio.Future[R]]] = []
+        keys: set[Hashable] = set()
         for entry in self._waiting:
             key = self._key(entry[0])
             if key in keys or len(batch) >= self._largest:

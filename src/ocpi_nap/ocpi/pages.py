@@ -29,7 +29,7 @@ class CrawlFailed(Exception):
 
 
 class _Envelope(msgspec.Struct):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _envelopes = msgspec.json.Decoder(_Envelope)
@@ -180,7 +180,7 @@ def _items(answer: Answer) -> list[bytes]:
     """The objects of ``data`` as slices of the body; null and absent are an empty page (R131)."""
     try:
         data = _envelopes.decode(answer.body.removeprefix(b"\xef\xbb\xbf")).data
-        if data is None or bytes(data) == b"null":
+        if bytes(data) == b"null":
             return []
         return [bytes(item) for item in _lists.decode(data)]
     except msgspec.MsgspecError:
@@ -210,4 +210,4 @@ def _wait(retry_after: str | None, waits: int) -> float:
             return min(max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds()), _LONGEST_WAIT)
         except (TypeError, ValueError):
             pass
-    return min(60.0 * 2 ** (waits - 1), _LONGEST_WAIT)
+    return float(min(60.0 * 2 ** (waits - 1), _LONGEST_WAIT))

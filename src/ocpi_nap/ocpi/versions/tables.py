@@ -92,9 +92,12 @@ def country(value: Any, path: str, reading: Reading) -> str | None:
     return folded if len(folded) == 3 else found
 
 
-_ALPHA3 = dict(
-    pair.split(":") for pair in ["AD:AND", "AL:ALB", "AT:AUT", "AX:ALA", "BA:BIH", "BE:BEL", "BG:BGR", "BY:BLR", "CH:CHE", "CY:CYP", "CZ:CZE", "DE:DEU", "DK:DNK", "EE:EST", "ES:ESP", "FI:FIN", "FR:FRA", "GB:GBR", "GR:GRC", "HR:HRV", "HU:HUN", "IE:IRL", "IS:ISL", "IT:ITA", "LI:LIE", "LT:LTU", "LU:LUX", "LV:LVA", "MC:MCO", "MD:MDA", "ME:MNE", "MK:MKD", "MT:MLT", "NL:NLD", "NO:NOR", "PL:POL", "PT:PRT", "RO:ROU", "RS:SRB", "SE:SWE", "SI:SVN", "SK:SVK", "SM:SMR", "TR:TUR", "UA:UKR", "US:USA", "VA:VAT"]
-)  # fmt: skip
+_COUNTRIES = """
+AD:AND AL:ALB AT:AUT AX:ALA BA:BIH BE:BEL BG:BGR BY:BLR CH:CHE CY:CYP CZ:CZE DE:DEU DK:DNK EE:EST ES:ESP FI:FIN FR:FRA
+GB:GBR GR:GRC HR:HRV HU:HUN IE:IRL IS:ISL IT:ITA LI:LIE LT:LTU LU:LUX LV:LVA MC:MCO MD:MDA ME:MNE MK:MKD MT:MLT NL:NLD
+NO:NOR PL:POL PT:PRT RO:ROU RS:SRB SE:SWE SI:SVN SK:SVK SM:SMR TR:TUR UA:UKR US:USA VA:VAT
+"""
+_ALPHA3 = {pair[:2]: pair[3:] for pair in _COUNTRIES.split()}
 
 
 def price(value: Any, path: str, reading: Reading) -> Price | None:
