@@ -107,7 +107,8 @@ class Cpo:
     async def _details(self, request: web.Request) -> web.Response:
         if not self._authorised(request):
             return web.json_response({"status_code": 2000}, status=401)
-        endpoints = [{"identifier": name, "role": "SENDER", "url": f"{self.url}/{name}"} for name in ("credentials", "locations", "tariffs")]
+        names = ("credentials", "locations", "tariffs")
+        endpoints = [{"identifier": name, "role": "SENDER", "url": f"{self.url}/{name}"} for name in names]
         return web.json_response({**OK, "data": {"version": self.version, "endpoints": endpoints}})
 
     async def _credentials(self, request: web.Request) -> web.Response:

@@ -110,9 +110,8 @@ def location(row: FeedLocation) -> tuple[bytes | None, bytes, datetime]:
     statuses: list[bytes] = []
     for evse in row.evses:
         doc = objects.decode_evse(evse.doc)
-        moments = [evse.modified_at, evse.status_at, *(c.modified_at for c in doc.connectors if c.modified_at)]
-        modified_at = max(moments)
-        times += [modified_at, *(t for t in [evse.withdrawn_at] if t)]
+        modified_at = max(evse.modified_at, evse.status_at)  # the real service's connectors may be newer than their EVSE
+        times += [modified_at, *(c.modified_at for c in doc.connectors if c.modified_at), *(t for t in [evse.withdrawn_at] if t)]
         if not row.visible or not evse.visible or not doc.connectors:
             continue
         shown.append(_evse(evse, doc, modified_at))
