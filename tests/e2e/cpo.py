@@ -144,3 +144,16 @@ class Cpo:
         data = None if body is None else json.dumps(body)
         async with self.session.request(method, url, data=data, headers=self.header(self.token_b)) as answer:
             return answer.status, await answer.json()
+
+    async def post_credentials(self, body: Any) -> tuple[int, dict[str, Any]]:
+        """A registration that this platform starts."""
+        return await self._ours("POST", body)
+
+    async def delete_credentials(self) -> tuple[int, dict[str, Any]]:
+        """This platform leaves."""
+        return await self._ours("DELETE", None)
+
+    async def _ours(self, method: str, body: Any) -> tuple[int, dict[str, Any]]:
+        url, headers = self.endpoints["credentials"], self.header(self.token_b)
+        async with self.session.request(method, url, json=body, headers=headers) as answer:
+            return answer.status, await answer.json()

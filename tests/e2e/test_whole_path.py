@@ -129,3 +129,44 @@ async def test_leaving(nap: Nap, cpo: Cpo) -> None:
     await nap.cli("platform", "unregister", "acme")
     assert json.loads(await nap.cli("platform", "show", "acme", "--json"))["state"] == "unregistered"
     assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 401
+
+
+async def test_rotation(nap: Nap, cpo: Cpo) -> None:
+    """R102, D18: new tokens on both sides; the old token B ends with the first use of the new one."""
+    await _register(nap, cpo)
+    old = cpo.token_b
+    await nap.cli("platform", "rotate", "acme")
+    assert cpo.token_b != old
+    assert (await cpo.push("PUT", "FI/ABC/L1", location(cpo.version, 1)))[0] in (200, 201)
+    cpo.token_b, new = old, cpo.token_b
+    assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 401
+    cpo.token_b = new
+    assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 200
+
+
+async def test_the_cpo_starts_it(nap: Nap, cpo: Cpo) -> None:
+    """R87-R94, R106: POST with a token A of ours, 405 afterwards, DELETE ends it."""
+    await nap.cli(
+        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token-encoding", cpo.encoding, "--party-id", "PLT",
+        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
+    )  # fmt: skip
+    cpo.token_b = (await nap.cli("platform", "issue-token", "acme")).strip()
+    token_a = cpo.token_b
+    cpo.endpoints = {name: f"{nap.url}/ocpi/{cpo.version}/{name}" for name in ("credentials", "locations")}
+    party = {"party_id": "PLT", "country_code": "FI", "business_details": {"name": "Platform"}}
+    roles: dict[str, Any] = party if cpo.version == "2.1.1" else {"roles": [{"role": "CPO", **party}]}
+    credentials = {"token": cpo.token_c, "url": f"{cpo.url}/versions", **roles}
+    assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 401  # R8
+    assert (await cpo.post_credentials({**credentials, "url": f"{cpo.url}/nothing"}))[1]["status_code"] == 3001  # R90
+    status, envelope = await cpo.post_credentials(credentials)
+    assert (status, envelope["status_code"]) == (200, 1000)
+    cpo.token_b = envelope["data"]["token"]
+    assert (await cpo.post_credentials(credentials))[0] == 405  # R93
+    assert (await cpo.push("PUT", "FI/ABC/L9", location(cpo.version, 9)))[0] in (200, 201)
+    assert json.loads(await nap.cli("platform", "show", "acme", "--json"))["state"] == "registered"
+    cpo.token_b, token_c = token_a, cpo.token_b
+    assert (await cpo.post_credentials(credentials))[0] == 401  # R94
+    cpo.token_b = token_c
+    assert (await cpo.delete_credentials())[0] == 200
+    assert (await cpo.push("GET", "FI/ABC/L9"))[0] == 401
+    assert json.loads(await nap.cli("platform", "show", "acme", "--json"))["state"] == "unregistered-by-peer"

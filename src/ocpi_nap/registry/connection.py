@@ -27,7 +27,9 @@ async def store_connection(
             " WHERE platform_id = %s AND kind = 'B' AND state = 'active' AND hash <> %s",
             (platform.id, digest),
         )
-        cursor = await conn.execute("UPDATE token SET state = 'active' WHERE platform_id = %s AND hash = %s", (platform.id, digest))
+        cursor = await conn.execute(
+            "UPDATE token SET state = 'active', first_used_at = NULL WHERE platform_id = %s AND hash = %s", (platform.id, digest)
+        )
         if cursor.rowcount == 0:
             await sql.add_token(conn, platform.id, "B", "active", digest)
         values: dict[str, Any] = {
