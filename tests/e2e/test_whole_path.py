@@ -64,10 +64,10 @@ async def _register(nap: Nap, cpo: Cpo) -> None:
 
 async def test_register_pull_push_publish(nap: Nap, cpo: Cpo) -> None:
     """R74–R80 with call-backs inside our POST, R111–R124, R143–R152, contract sections 1 to 4 and 7."""
+    client, messages = await _subscribe(nap.mqtt_port)
     await _register(nap, cpo)
     assert cpo.callbacks == [200, 200]
     assert cpo.our_credentials["url"] == f"{nap.url}/ocpi/versions"
-    client, messages = await _subscribe(nap.mqtt_port)
     async with asyncio.timeout(30):  # the full pull starts at once (R85)
         while len((await _read(f"{nap.url}{API}/locations"))["features"]) < 5:
             pass

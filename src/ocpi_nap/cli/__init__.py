@@ -8,8 +8,10 @@ from typing import Annotated
 import click
 import typer
 
+from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
+from ocpi_nap.cli.simulate import simulate
 from ocpi_nap.registry import RegistryError
 
 app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -29,6 +31,10 @@ def serve(
     from ocpi_nap.cli.serve import run
 
     run(host, port, workers)
+
+
+app.command()(simulate)
+app.command()(demo)
 
 
 @app.command(hidden=True)

