@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import uvicorn
+import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
 from ocpi_nap.cli.context import load_settings
@@ -91,7 +92,8 @@ def run_background() -> None:
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("pgqueuer", "gmqtt"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    asyncio.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
 
 
 async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:

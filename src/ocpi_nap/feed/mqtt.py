@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Status messages published")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Status messages whose ids cannot stand in a topic")
+_GATHER = 0.015
+"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
 _LEADER = 8416
 _FORBIDDEN = frozenset("/+# \t\r\n\0")
 
@@ -92,6 +94,7 @@ class StatusPublisher:
                         continue  # the connection broke meanwhile: the same again, rather than not at all
                     await store_position(conn, READER, reached)
                     position = reached
+                    await asyncio.sleep(_GATHER)
             except TimeoutError:
                 log.warning("the MQTT broker does not answer")
             finally:

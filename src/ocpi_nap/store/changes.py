@@ -63,5 +63,5 @@ async def next_statuses(conn: Conn, position: Position, environments: list[str])
         reached = await (await conn.execute(_REACHED, params)).fetchone()
         if reached is None:
             return [], position
-        statuses = await (await conn.execute(_NEXT, params)).fetchall()
+        statuses = await (await conn.execute(_NEXT, params, binary=True)).fetchall()
     return statuses, (int(reached[0]), int(reached[1]))

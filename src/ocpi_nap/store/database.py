@@ -60,7 +60,7 @@ class Database:
     async def fetch_all(self, query: str, params: Params = None) -> list[tuple[Any, ...]]:
         """All rows of one query."""
         async with self.pool.connection() as conn:
-            return await (await conn.execute(query.encode(), params)).fetchall()
+            return await (await conn.execute(query.encode(), params, binary=True)).fetchall()
 
     async def fetch_one(self, query: str, params: Params = None) -> tuple[Any, ...] | None:
         """The first row of one query, or None."""
