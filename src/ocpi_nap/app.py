@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -30,6 +31,12 @@ log = logging.getLogger(__name__)
 
 DSN_VARIABLE = "_OCPI_NAP_WORKER_DSN"
 BROKER_VARIABLE = "_OCPI_NAP_WORKER_BROKER"
+
+
+def collect_garbage_rarely() -> None:
+    """Thousands of objects live for the length of a batch: the default thresholds would traverse them for half of the CPU time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def identity(settings: Settings) -> OwnIdentity:
@@ -110,6 +117,7 @@ class App:
 
 def create_app() -> App:
     """Factory for the server's worker processes: `serve` hands the running database and broker over in the environment."""
+    collect_garbage_rarely()
     settings = Settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     host, _, port = os.environ[BROKER_VARIABLE].rpartition(":")

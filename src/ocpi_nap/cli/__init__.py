@@ -8,6 +8,7 @@ from typing import Annotated
 import click
 import typer
 
+from ocpi_nap.app import collect_garbage_rarely
 from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
@@ -55,6 +56,7 @@ def upgrade() -> None:
 
 def main() -> None:
     """Entry point of `ocpi-nap`."""
+    collect_garbage_rarely()
     try:
         app(standalone_mode=False)
     except CliError as error:

@@ -7,11 +7,19 @@ from typing import Any
 from ocpi_nap.model.platform import Party, Platform
 
 
-def owner(raw: dict[str, Any], platform: Platform) -> Party | None:
-    """The object's (country_code, party_id), upper case; None when it has none that we could tell."""
+def stated_owner(raw: dict[str, Any]) -> Party | None:
+    """The party that the object itself names, upper case."""
     country, party = raw.get("country_code"), raw.get("party_id")
     if isinstance(country, str) and isinstance(party, str) and country.strip() and party.strip():
         return (country.strip().upper(), party.strip().upper())
+    return None
+
+
+def owner(raw: dict[str, Any], platform: Platform) -> Party | None:
+    """The object's (country_code, party_id), upper case; None when it has none that we could tell."""
+    stated = stated_owner(raw)
+    if stated is not None:
+        return stated
     operators = platform.operators
     if len(operators) == 1:
         return operators[0].party

@@ -29,16 +29,29 @@ def parse(data: bytes) -> Any:
     if data.startswith(_BOM):
         data = data[3:]
     try:
-        if _SUSPECT.search(data):
+        if (b"\\u" in data or b"\x7f" in data) and _SUSPECT.search(data):
             return _clean(_parse_slowly(data))
         value = _decoder.decode(data)
     except RecursionError:
         raise NotJson("nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation, ValueError) as error:
         raise NotJson(str(error)[:120]) from None
-    if data.count(b"[") + data.count(b"{") > _DEEPEST:
+    if not _surely_shallow(data):
         _check_depth(value)
     return value
+
+
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _surely_shallow(data: bytes) -> bool:
+    """Whether the innermost brackets can be taken out until none are left, at most 64 times; brackets in strings may say no."""
+    brackets = data.translate(None, _ALL_BUT_BRACKETS)
+    for _ in range(_DEEPEST):
+        if not brackets:
+            return True
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    return not brackets
 
 
 def _refuse_constant(name: str) -> Any:

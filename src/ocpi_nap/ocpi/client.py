@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 from multidict import CIMultiDictProxy
 
 from ocpi_nap.model import jsontext
@@ -93,7 +95,7 @@ class Answer:
     status_code: int
     message: str | None
     data: Any
-    body: bytes
+    """Decoded; for a page (`get_page`) the text of its ``data`` as it came, which is decoded object by object."""
 
 
 class OcpiClient:
@@ -116,9 +118,13 @@ class OcpiClient:
         """An object's URL below an endpoint (R60)."""
         return "/".join([base.rstrip("/"), *(quote(part, safe="") for part in ids)])
 
-    async def get(self, peer: Peer, url: str, *, functional: bool = True, limit: int = SMALL_LIMIT) -> Answer:
+    async def get(self, peer: Peer, url: str, *, functional: bool = True) -> Answer:
         """GET; raises PeerError."""
-        return await self.request("GET", peer, url, functional=functional, limit=limit)
+        return await self.request("GET", peer, url, functional=functional)
+
+    async def get_page(self, peer: Peer, url: str) -> Answer:
+        """GET a page of a list, which may be large, without decoding its objects; raises PeerError."""
+        return await self.request("GET", peer, url, functional=True, page=True)
 
     async def post(self, peer: Peer, url: str, body: Any, *, functional: bool = False) -> Answer:
         """POST a JSON body; raises PeerError."""
@@ -136,11 +142,11 @@ class OcpiClient:
         """DELETE; raises PeerError."""
         return await self.request("DELETE", peer, url, functional=functional)
 
-    async def request(self, method: str, peer: Peer, url: str, *, body: Any = None, functional: bool, limit: int = SMALL_LIMIT) -> Answer:
+    async def request(self, method: str, peer: Peer, url: str, *, body: Any = None, functional: bool, page: bool = False) -> Answer:
         """One request with its redirects, within the peer's timeout in total."""
         try:
             async with asyncio.timeout(peer.timeout):
-                return await self._follow(method, peer, url, body, functional, limit)
+                return await self._follow(method, peer, url, body, functional, page)
         except TimeoutError:
             raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
         except aiohttp.ClientConnectorError as error:
@@ -150,7 +156,7 @@ class OcpiClient:
         except net.Refused as error:
             raise RefusedUrl(str(error), url=url) from None
 
-    async def _follow(self, method: str, peer: Peer, url: str, body: Any, functional: bool, limit: int) -> Answer:
+    async def _follow(self, method: str, peer: Peer, url: str, body: Any, functional: bool, page: bool) -> Answer:
         sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party)
         sent |= {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"} | peer.extra_headers
         if peer.encoding is not None:
@@ -168,8 +174,8 @@ class OcpiClient:
                 if response.status in _REDIRECTS and location and kept:
                     target = net.follow(target, location, peer.hosts)
                     continue
-                content = await _bounded_body(response, limit)
-                return _judge(target, response, content)
+                content = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
+                return _judge(target, response, content, _page_envelope if page else _envelope)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
 
 
@@ -202,14 +208,38 @@ async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Answer:
+class _PageEnvelope(msgspec.Struct):
+    status_code: Any = None
+    status_message: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_pages = msgspec.json.Decoder(_PageEnvelope)
+
+
+def _envelope(body: bytes) -> dict[str, Any]:
+    """The decoded envelope; empty when it is none."""
+    try:
+        found = jsontext.parse(body)
+    except jsontext.NotJson:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _page_envelope(body: bytes) -> dict[str, Any]:
+    """The envelope with ``data`` as text; what only the tolerant decoder reads is written anew."""
+    try:
+        found = _pages.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        return {"status_code": found.status_code, "status_message": found.status_message, "data": bytes(found.data)}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        slow = _envelope(body)
+        return slow | {"data": jsontext.dump(slow.get("data"))} if slow else {}
+
+
+def _judge(url: str, response: aiohttp.ClientResponse, body: bytes, read: Callable[[bytes], dict[str, Any]]) -> Answer:
     """Success is HTTP 2xx and an OCPI code 1xxx (R31); anything else is an error that quotes the answer."""
     status = response.status
-    try:
-        envelope = jsontext.parse(body)
-    except jsontext.NotJson:
-        envelope = None
-    known = envelope if isinstance(envelope, dict) else {}
+    known = read(body)
     code, message = _code(known.get("status_code")), known.get("status_message")
     said = message if isinstance(message, str) and message else body[:160].decode("utf-8", "replace")
     if not 200 <= status < 300:
@@ -219,7 +249,7 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes) -> Answer:
         raise NotOcpi(f"HTTP {status}, but no OCPI envelope: {said}", url=url, http_status=status)
     if not 1000 <= code <= 1999:
         raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
-    return Answer(url, status, response.headers, code, message if isinstance(message, str) else None, known.get("data"), body)
+    return Answer(url, status, response.headers, code, message if isinstance(message, str) else None, known.get("data"))
 
 
 def _code(value: Any) -> int | None:

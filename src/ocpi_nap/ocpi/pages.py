@@ -16,7 +16,7 @@ import msgspec
 from ocpi_nap.model import timestamps
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import net
-from ocpi_nap.ocpi.client import PAGE_LIMIT, Answer, HttpFailure, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl
+from ocpi_nap.ocpi.client import Answer, HttpFailure, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl
 from ocpi_nap.ocpi.links import next_link
 
 _RETRIES = 3
@@ -28,20 +28,15 @@ class CrawlFailed(Exception):
     """The list could not be read to its end; what came before is good."""
 
 
-class _Envelope(msgspec.Struct):
-    data: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_envelopes = msgspec.json.Decoder(_Envelope)
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(slots=True)
 class Page:
-    """One page: its objects as JSON text, not decoded."""
+    """One page: its objects as JSON text, not decoded, each with a digest of its text."""
 
     number: int
-    items: list[bytes]
+    items: list[tuple[bytes, bytes]]
 
 
 class Crawler:
@@ -60,36 +55,53 @@ class Crawler:
         self.received = 0
 
     async def pages(self) -> AsyncIterator[Page]:
-        """All pages in order; raises CrawlFailed when one cannot be had or the count does not fit (R126)."""
+        """All pages in order, the next one on its way meanwhile; raises CrawlFailed when one cannot be had or the count does not
+        fit (R126)."""
         url = self._start_url(0)
         asked: set[str] = set()
         seen: set[bytes] = set()
         empty_in_a_row = number = 0
-        offset_used = False
-        while True:
-            if number >= self._settings.max_pages:
-                raise CrawlFailed(f"more than {self._settings.max_pages} pages")
-            asked.add(url)
-            answer = await self._fetch(url, first=number == 0, past_end=offset_used)
-            if answer is None:
-                break
-            number += 1
-            items = _items(answer)
-            digests = [blake2b(item, digest_size=12).digest() for item in items]
-            fresh = [item for item, digest in zip(items, digests, strict=True) if digest not in seen]
-            repeats = bool(items) and not fresh
-            seen.update(digests)
-            self.received += len(fresh)
-            self._count(answer)
-            if fresh:
-                yield Page(number, fresh)
-            empty_in_a_row = 0 if items else empty_in_a_row + 1
-            following = self._following(answer, items, repeats, empty_in_a_row, asked)
-            if following is None:
-                break
-            url, offset_used = following
+        coming = self._ask(url, first=True)
+        try:
+            while True:
+                asked.add(url)
+                answer = await coming
+                if answer is None:
+                    break
+                number += 1
+                items = _items(answer)
+                fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in seen]
+                repeats = bool(items) and not fresh
+                seen.update(digest for _, digest in fresh)
+                self.received += len(fresh)
+                self._count(answer)
+                empty_in_a_row = 0 if items else empty_in_a_row + 1
+                failed: CrawlFailed | None = None
+                following = None
+                try:
+                    following = self._following(answer, items, repeats, empty_in_a_row, asked)
+                    if following is not None and number >= self._settings.max_pages:
+                        raise CrawlFailed(f"more than {self._settings.max_pages} pages")
+                except CrawlFailed as error:
+                    failed = error
+                if following is not None and failed is None:
+                    url, offset_used = following
+                    coming = self._ask(url, past_end=offset_used)
+                if fresh:
+                    yield Page(number, fresh)
+                if failed is not None:
+                    raise failed
+                if following is None:
+                    break
+        finally:
+            coming.cancel()
         if self.total is not None and self.received < self.total:
             raise CrawlFailed(f"only {self.received} of {self.total} objects came")
+
+    def _ask(self, url: str, *, first: bool = False, past_end: bool = False) -> asyncio.Task[Answer | None]:
+        task = asyncio.create_task(self._fetch(url, first=first, past_end=past_end))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a page that nobody waits for any more
+        return task
 
     def _count(self, answer: Answer) -> None:
         if self.server_time is None:
@@ -145,7 +157,7 @@ class Crawler:
         failures = waits = 0
         while True:
             try:
-                return await self._client.get(self._peer, url, limit=PAGE_LIMIT)
+                return await self._client.get_page(self._peer, url)
             except RefusedUrl as error:
                 raise CrawlFailed(error.message) from None
             except HttpFailure as error:
@@ -178,13 +190,13 @@ class Crawler:
 
 def _items(answer: Answer) -> list[bytes]:
     """The objects of ``data`` as slices of the body; null and absent are an empty page (R131)."""
+    data: bytes = answer.data
+    if data == b"null":
+        return []
     try:
-        data = _envelopes.decode(answer.body.removeprefix(b"\xef\xbb\xbf")).data
-        if bytes(data) == b"null":
-            return []
         return [bytes(item) for item in _lists.decode(data)]
     except msgspec.MsgspecError:
-        return [msgspec.json.encode(answer.data)] if isinstance(answer.data, dict) else []
+        return [data] if data.startswith(b"{") else []
 
 
 def _number(text: str | None) -> int | None:
