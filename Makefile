@@ -2,7 +2,7 @@
 VENV := .venv
 PYTHON ?= python3
 
-.PHONY: serve test lint clean lock
+.PHONY: demo serve test bench lint clean lock
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
@@ -16,14 +16,20 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+demo: $(VENV)/.run  ## the service with Finland's network simulated, on http://127.0.0.1:8000
+	@exec $(VENV)/bin/ocpi-nap demo
+
 serve: $(VENV)/.run  ## the service on http://127.0.0.1:8000
 	$(VENV)/bin/ocpi-nap serve
 
 test: $(VENV)/.dev  ## all tests, with the embedded PostgreSQL and MQTT broker
 	$(VENV)/bin/pytest -q -n auto
 
+bench: $(VENV)/.run  ## the speed figures, as a table and in bench/history/
+	$(VENV)/bin/python -m bench.run
+
 lint: $(VENV)/.dev  ## style, types and import rules
-	$(VENV)/bin/ruff check src tests
+	$(VENV)/bin/ruff check src tests bench
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 

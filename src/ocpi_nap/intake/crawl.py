@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Module = Literal["locations", "tariffs"]
 
-_CHUNK = 128
+_CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
 NOT_IN_PULL = "not in full pull"
 
@@ -197,7 +197,7 @@ class _Crawl:
     async def _take(self, item: bytes, digest: bytes) -> None:
         """One object of a page: unchanged, to be written, or refused – never the end of the page (R127)."""
         self.counts.objects += 1
-        if self.counts.objects % 16 == 0:
+        if self.counts.objects % 4 == 0:
             await asyncio.sleep(0)  # a crawl shares its process with the publisher
         raw: dict[str, Any] | None = None
         party, object_id = self._head(item)

@@ -25,7 +25,6 @@ CREATE TABLE location (
 );
 ALTER TABLE location ALTER raw SET STORAGE EXTERNAL, ALTER doc SET STORAGE EXTERNAL;
 ALTER TABLE location SET (toast_tuple_target = 8160);
-CREATE INDEX location_page ON location (country_code COLLATE "C", party_id COLLATE "C", id COLLATE "C", pk);
 
 CREATE TABLE evse (
     location_pk    bigint NOT NULL,
@@ -81,7 +80,6 @@ CREATE TABLE tariff (
     withdrawn_reason    text,
     UNIQUE (platform_id, country_code, party_id, id_key)
 );
-CREATE INDEX tariff_page ON tariff (country_code COLLATE "C", party_id COLLATE "C", id COLLATE "C", pk);
 
 -- The change feed. Read it in the order (xid, id) and only below pg_snapshot_xmin(pg_current_snapshot()):
 -- ids are taken before their transactions commit.
