@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,8 @@ Module = Literal["locations", "tariffs"]
 
 _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
+_WRITERS = 2
+"""Transactions under way at once: the database works while the next objects are prepared."""
 NOT_IN_PULL = "not in full pull"
 
 
@@ -140,7 +143,7 @@ class _Crawl:
         self.seen: set[LocationKey] = set()
         self.known: dict[LocationKey, Known] = {}
         self.chunk: dict[LocationKey, Operation] = {}
-        self.writing: asyncio.Task[None] | None = None
+        self.writing: deque[asyncio.Task[None]] = deque()
         assert platform.version is not None
         self.version = VERSIONS[platform.version]
         self.parties = platform.parties
@@ -246,20 +249,23 @@ class _Crawl:
             return
         if twice:
             operation.issues.append(Issue("id", "duplicate_id", "the same id twice in one crawl: the newest counts"))
-        if key in self.chunk or len(self.chunk) >= _CHUNK:
+            await self._finish_writing()
+        if len(self.chunk) >= _CHUNK:
             await self._start_writing()
         self.chunk[key] = operation
 
     async def _start_writing(self) -> None:
-        """Write the chunk while the next one is prepared; one at a time, so that the order stays."""
-        if self.writing is not None:
-            await self.writing
+        """Write the chunk while the next ones are prepared. Chunks share no object, so they may commit in any order."""
+        if len(self.writing) >= _WRITERS:
+            await self.writing.popleft()
         operations, self.chunk = list(self.chunk.values()), {}
-        self.writing = asyncio.create_task(self._write(operations)) if operations else None
+        if operations:
+            self.writing.append(asyncio.create_task(self._write(operations)))
 
     async def _finish_writing(self) -> None:
         await self._start_writing()
-        await self._start_writing()
+        while self.writing:
+            await self.writing.popleft()
 
     async def _write(self, operations: list[Operation]) -> None:
         outcomes = await write_documents(self.db, operations)
