@@ -19,7 +19,7 @@ from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import registry
 from ocpi_nap.store.database import Database
-from tests.feed.asgi import call
+from tests.asgi import call
 
 BASE = "/api/charging-network/v1"
 V = VERSIONS["2.3.0"]

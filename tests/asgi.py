@@ -22,7 +22,7 @@ class Reply:
         return json.loads(self.content)
 
 
-async def call(app: Any, path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> Reply:
+async def call(app: Any, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b"") -> Reply:
     """One request; gzip is accepted unless the headers say otherwise."""
     target, _, query = path.partition("?")
     sent = {"accept-encoding": "gzip", **(headers or {})}
@@ -30,9 +30,9 @@ async def call(app: Any, path: str, *, method: str = "GET", headers: dict[str, s
         "type": "http",
         "method": method,
         "path": target,
-        "raw_path": target.encode(),
+        "raw_path": target.encode("utf-8", "surrogatepass"),
         "query_string": query.encode(),
-        "headers": [(k.encode(), v.encode()) for k, v in sent.items()],
+        "headers": [(k.encode(), v.encode("latin-1")) for k, v in sent.items()],
         "http_version": "1.1",
         "scheme": "http",
         "server": ("127.0.0.1", 80),
@@ -42,7 +42,7 @@ async def call(app: Any, path: str, *, method: str = "GET", headers: dict[str, s
     messages: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:
         messages.append(message)
