@@ -153,7 +153,7 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
 def _patch_nested(draft: EvseDraft, item: Any, path: str) -> None:
     uid = str(item.get("uid") or "") if isinstance(item, dict) else ""
     key = id_key(uid, draft.context.version.number)
-    if key in draft.row.evses:
+    if uid and key in draft.row.evses:
         draft.patch_nested(key, item, path)
         return
     sent = sent_evse(item, path, draft.operation)

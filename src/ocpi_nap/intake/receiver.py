@@ -150,7 +150,7 @@ def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
     if party not in caller.parties:
         raise NotFound(f"unknown party {key.country_code}*{key.party_id}"[:100])
     for segment in (key.id, key.evse_uid, key.connector_id):
-        if segment is not None and segment.lower() in _LITERAL_NOTHING:
+        if segment is not None and segment.strip().lower() in _LITERAL_NOTHING:
             raise NotFound("the path names no object")  # I-82
         if segment is not None and len(segment) > 255:
             raise Invalid("id: longer than 255 characters", errors=[Issue("id", "too_long", "longer than 255 characters")])
