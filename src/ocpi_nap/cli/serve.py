@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -21,10 +22,10 @@ from ocpi_nap.cli.errors import CliError
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
 from ocpi_nap.intake.crawl import AlreadyRunning, pull, repair_location
-from ocpi_nap.intake.jobs import CrawlJob, RepairJob, run_jobs
+from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
 from ocpi_nap.model.platform import Party
 from ocpi_nap.ocpi.client import Peer, PeerError
-from ocpi_nap.registry import Registry, RegistryError
+from ocpi_nap.registry import Registry, RegistryError, handshake
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.embedded import EmbeddedPostgres
@@ -107,7 +108,7 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
     tasks = (
         publisher.run(stop),
-        run_jobs(db, dsn, stop, crawl=_crawler(registry), repair=_repairer(registry), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, Work(_crawler(registry), _repairer(registry), _rotator(registry)), change_days=settings.change_days),
         _orphaned(parent, stop),
     )
     try:
@@ -127,7 +128,7 @@ async def _orphaned(parent: int, stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _crawler(registry: Registry):  # type: ignore[no-untyped-def]
+def _crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
     async def crawl(job: CrawlJob) -> None:
         platform = await registry.platform_by_id(job.platform_id)
         if platform is None:
@@ -149,7 +150,7 @@ def _crawler(registry: Registry):  # type: ignore[no-untyped-def]
     return crawl
 
 
-def _repairer(registry: Registry):  # type: ignore[no-untyped-def]
+def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
     async def repair(job: RepairJob) -> None:
         platform = await registry.platform_by_id(job.platform_id)
         if platform is None:
@@ -161,3 +162,16 @@ def _repairer(registry: Registry):  # type: ignore[no-untyped-def]
             log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
 
     return repair
+
+
+def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:
+    async def rotate(job: RotateJob) -> None:
+        platform = await registry.platform_by_id(job.platform_id)
+        if platform is None:
+            return
+        try:
+            await handshake.rotate(registry, platform.name)
+        except RegistryError as error:
+            log.warning("the tokens of %s were not rotated: %s", platform.name, error)
+
+    return rotate

@@ -10,7 +10,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.registry import end_publication, rotation_due
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,19 @@ class CrawlJob(msgspec.Struct, frozen=True):
 class RepairJob(msgspec.Struct, frozen=True):
     platform_id: int
     address: NodeKey
+
+
+class RotateJob(msgspec.Struct, frozen=True):
+    platform_id: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the queued jobs do; given by the composition root."""
+
+    crawl: Callable[[CrawlJob], Awaitable[None]]
+    repair: Callable[[RepairJob], Awaitable[None]]
+    rotate: Callable[[RotateJob], Awaitable[None]]
 
 
 async def connect(dsn: str) -> psycopg.AsyncConnection[Any]:
@@ -79,21 +94,22 @@ def next_due(settings: dict[str, Any], full: bool) -> timedelta:
     return timedelta(minutes=max(1, minutes) * random.uniform(0.9, 1.1))
 
 
-async def run_jobs(
-    db: Database, dsn: str, stop: asyncio.Event, *,
-    crawl: Callable[[CrawlJob], Awaitable[None]], repair: Callable[[RepairJob], Awaitable[None]], change_days: int,
-) -> None:  # fmt: skip
+async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, change_days: int) -> None:
     """Work until ``stop`` is set: hand out what is due every second, and run queued jobs."""
     connection = await connect(dsn)
     queuer = PgQueuer(PsycopgDriver(connection))
 
     @queuer.entrypoint("crawl", concurrency_limit=_PARALLEL)
     async def _crawl(job: Job) -> None:
-        await crawl(msgspec.json.decode(job.payload or b"", type=CrawlJob))
+        await work.crawl(msgspec.json.decode(job.payload or b"", type=CrawlJob))
 
     @queuer.entrypoint("repair", concurrency_limit=_PARALLEL)
     async def _repair(job: Job) -> None:
-        await repair(msgspec.json.decode(job.payload or b"", type=RepairJob))
+        await work.repair(msgspec.json.decode(job.payload or b"", type=RepairJob))
+
+    @queuer.entrypoint("rotate", concurrency_limit=1)
+    async def _rotate(job: Job) -> None:
+        await work.rotate(msgspec.json.decode(job.payload or b"", type=RotateJob))
 
     worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
     try:
@@ -109,13 +125,24 @@ async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, change_
     round_number = 0
     while not stop.is_set():
         try:
-            for platform_id, full in await take_due(db, next_due):
-                payload = msgspec.json.encode(CrawlJob(platform_id, full))
-                await queuer.qm.queries.enqueue("crawl", payload, 0, dedupe_key=f"crawl/{platform_id}/{full}", on_conflict="skip")
-            if round_number % 3600 == 0:
-                await db.execute("DELETE FROM change WHERE at < now() - %s * interval '1 day'", (change_days,))
+            await _hand_out(db, queuer, round_number, change_days)
             round_number += 1
         except psycopg.Error as error:
             log.warning("the schedule could not be read: %s", error)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 1.0)
+
+
+async def _hand_out(db: Database, queuer: PgQueuer, round_number: int, change_days: int) -> None:
+    """Every second what is due to be crawled; rarer things every minute and every hour."""
+    queries = queuer.qm.queries
+    for platform_id, full in await take_due(db, next_due):
+        payload = msgspec.json.encode(CrawlJob(platform_id, full))
+        await queries.enqueue("crawl", payload, 0, dedupe_key=f"crawl/{platform_id}/{full}", on_conflict="skip")
+    if round_number % 60 == 0:
+        await end_publication(db, datetime.now(UTC) - timedelta(minutes=3))
+        for platform_id in await rotation_due(db):
+            payload = msgspec.json.encode(RotateJob(platform_id))
+            await queries.enqueue("rotate", payload, 0, dedupe_key=f"rotate/{platform_id}", on_conflict="skip")
+    if round_number % 3600 == 0:
+        await db.execute("DELETE FROM change WHERE at < now() - %s * interval '1 day'", (change_days,))

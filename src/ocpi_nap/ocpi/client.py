@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.platform import Party
@@ -168,7 +169,7 @@ class OcpiClient:
         target = net.check_form(url, allow_private=peer.private)
         for _ in range(_MOST_REDIRECTS + 1):
             await net.check_address(target, allow_private=peer.private)
-            async with self._session.request(method, _encoded(target), headers=sent, data=data, allow_redirects=False) as response:
+            async with self._session.request(method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False) as response:
                 location = response.headers.get("Location")
                 kept = response.status in (307, 308) or method in ("GET", "HEAD")
                 if response.status in _REDIRECTS and location and kept:
@@ -177,12 +178,6 @@ class OcpiClient:
                 content = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
                 return _judge(target, response, content, _page_envelope if page else _envelope)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
-
-
-def _encoded(url: str) -> Any:
-    from yarl import URL
-
-    return URL(url, encoded=True)
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:

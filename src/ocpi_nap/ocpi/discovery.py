@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ocpi_nap.model.platform import PlatformSettings
@@ -58,19 +58,13 @@ async def get_trying(client: OcpiClient, peer: Peer, url: str, encodings: list[s
     first: PeerError | None = None
     for encoding in encodings:
         try:
-            return await client.get(_encoded(peer, encoding), url, functional=False), encoding
+            return await client.get(replace(peer, encoding=encoding), url, functional=False), encoding
         except PeerError as error:
             first = first or error
             if not unauthorised(error):
                 raise
     assert first is not None
     raise first
-
-
-def _encoded(peer: Peer, encoding: str | None) -> Peer:
-    from dataclasses import replace
-
-    return replace(peer, encoding=encoding)
 
 
 async def discover(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from ocpi_nap.model.platform import Platform
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.credentials import PeerCredentials
@@ -54,8 +56,6 @@ async def _store_operators(conn: Any, platform: Platform, theirs: PeerCredential
     for operator in platform.operators:
         detailed = with_details(operator, theirs.roles)
         if detailed.details != operator.details:
-            from psycopg.types.json import Jsonb
-
             await conn.execute(
                 "UPDATE operator SET details = %s WHERE platform_id = %s AND country_code = %s AND party_id = %s",
                 (Jsonb(detailed.details), platform.id, operator.country_code, operator.party_id),

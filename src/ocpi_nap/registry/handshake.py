@@ -84,6 +84,7 @@ async def register(registry: Registry, name: str, *, force: bool = False, say: S
             say(f"They offer {', '.join(found.offered)}; taking {found.version}")
             token_b = await _prepare(registry, platform, found)
             platform = await registry.platform(name)
+            await _look_at_ourselves(registry, token_b, say)
             say(f"Sending our credentials to {found.endpoints['credentials']}")
             theirs = await _post(registry, platform, found, token_a, token_b)
         except RegistryError as error:
@@ -105,6 +106,18 @@ async def _prepare(registry: Registry, platform: Platform, found: Discovered) ->
         await sql.add_token(conn, platform.id, "B", "pending", tokens.hash_token(token_b))
         await sql.add_event(conn, platform.id, "credentials", f"POST to {found.endpoints['credentials']}")
     return token_b
+
+
+async def _look_at_ourselves(registry: Registry, token_b: str, say: Say) -> None:
+    """Our own versions with token B, as the platform will ask for them inside our POST (I-31); only a warning: not all do."""
+    url = registry.identity.versions_url
+    own = (registry.identity.country_code, registry.identity.party_id)
+    peer = Peer(token=token_b, encoding="raw", own_party=own, peer_party=own, private=True, timeout=10)
+    try:
+        await registry.client.get(peer, url, functional=False)
+    except PeerError as error:
+        say(f"Warning: our own {url} does not answer us ({error.message}); the platform may not be able to call it either.")
+        say("OCPI_NAP_PUBLIC_URL says where others reach us, and `ocpi-nap serve` must be running.")
 
 
 async def _post(registry: Registry, platform: Platform, found: Discovered, token_a: str, token_b: str) -> PeerCredentials:

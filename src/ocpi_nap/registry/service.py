@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
 
 from ocpi_nap.model.platform import Operator, Party, Platform
 from ocpi_nap.ocpi import net, tokens
@@ -51,9 +53,6 @@ class Registry:
             await net.check_address(record.versions_url, allow_private=self.allow_private)
         except net.Refused as error:
             raise RegistryError(f"VERSIONS_URL: {error}.", advice="OCPI_NAP_ALLOW_PRIVATE_NETWORKS=1 allows it for tests.") from None
-        import msgspec
-        from psycopg.types.json import Jsonb
-
         values: dict[str, Any] = {
             "name": record.name, "environment": record.environment, "versions_url": record.versions_url,
             "country_code": record.country_code, "party_id": record.party_id, "token_encoding": record.token_encoding,
@@ -154,14 +153,6 @@ def with_details(operator: Operator, roles: list[dict[str, Any]]) -> Operator:
         same = (str(role.get("country_code") or "").upper(), str(role.get("party_id") or "").upper()) == operator.party
         if same and isinstance(details, dict) and isinstance(details.get("logo"), dict):
             website = operator.url or details.get("website")
-            return replace_details(operator, {"name": operator.name, **({"website": website} if website else {}), "logo": details["logo"]})
+            shown = {"name": operator.name, **({"website": website} if website else {}), "logo": details["logo"]}
+            return msgspec.structs.replace(operator, details=shown)
     return operator
-
-
-def replace_details(operator: Operator, details: dict[str, Any]) -> Operator:
-    import msgspec
-
-    return msgspec.structs.replace(operator, details=details)
-
-
-__all__ = ["Registry", "announced_operators", "replace", "with_details"]

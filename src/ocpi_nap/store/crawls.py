@@ -94,7 +94,8 @@ SELECT p.id, f.full_pull, now()
 ON CONFLICT DO NOTHING
 """
 _TAKE_DUE = """
-SELECT s.platform_id, s.full_pull, p.settings
+SELECT s.platform_id, s.full_pull, p.settings,
+       (SELECT coalesce(sum(c.pages), 0) FROM crawl c WHERE c.platform_id = p.id AND c.started_at > now() - interval '1 day')
   FROM schedule s JOIN platform p ON p.id = s.platform_id
  WHERE s.due_at <= now() AND p.state IN ('registered', 'registered-unverified') AND NOT p.paused
  ORDER BY s.due_at FOR UPDATE OF s SKIP LOCKED
@@ -102,14 +103,20 @@ SELECT s.platform_id, s.full_pull, p.settings
 
 
 async def take_due(db: Database, next_due: NextDue) -> list[tuple[int, bool]]:
-    """Platforms whose crawl is due; their next time is set in the same transaction, so that no node takes one twice."""
+    """Platforms whose crawl is due; their next time is set in the same transaction, so that no node takes one twice.
+
+    A platform that may be asked only so often a day (I-8) is passed over while the last 24 hours used that up.
+    """
     taken = []
     async with db.transaction() as conn:
         await conn.execute(_DUE)
-        for platform_id, full, settings in await (await conn.execute(_TAKE_DUE)).fetchall():
-            wait = next_due(settings or {}, full)
+        for platform_id, full, settings, asked in await (await conn.execute(_TAKE_DUE)).fetchall():
+            budget = int((settings or {}).get("max_requests_per_day", 0))
+            spent = 0 < budget <= asked
+            wait = timedelta(hours=1) if spent else next_due(settings or {}, full)
             await conn.execute(
                 "UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full)
             )
-            taken.append((platform_id, full))
+            if not spent:
+                taken.append((platform_id, full))
     return taken

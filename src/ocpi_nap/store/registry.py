@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -106,3 +107,33 @@ SELECT t.id, t.kind, t.state, t.first_used_at IS NULL, p.id, p.name, p.country_c
   FROM token t JOIN platform p ON p.id = t.platform_id
  WHERE t.hash = %s AND (t.expires_at IS NULL OR t.expires_at > now())
 """
+
+
+_ROTATION_DUE = """
+SELECT p.id FROM platform p
+ WHERE p.state = 'registered' AND coalesce((p.settings->>'rotate_days')::int, 0) > 0
+   AND NOT EXISTS (
+       SELECT FROM platform_event e
+        WHERE e.platform_id = p.id
+          AND (e.step = 'registered' AND e.at > now() - (p.settings->>'rotate_days')::int * interval '1 day'
+               OR e.step = 'rotation' AND e.at > now() - interval '1 day'))
+"""
+
+
+async def rotation_due(db: Database) -> list[int]:
+    """Platforms whose tokens are older than their ``rotate_days`` (R104); a failed attempt is repeated a day later."""
+    return [int(row[0]) for row in await db.fetch_all(_ROTATION_DUE)]
+
+
+async def end_publication(db: Database, since: datetime) -> bool:
+    """Tell the feed when the data of a disconnected platform ceased to be published after ``since`` (D19)."""
+    row = await db.fetch_one(
+        "SELECT 1 FROM platform WHERE disconnected_at + coalesce((settings->>'publish_after_disconnect_hours')::int, 24)"
+        " * interval '1 hour' BETWEEN %s AND now()",
+        (since,),
+    )
+    if row is None:
+        return False
+    async with db.transaction() as conn:
+        await visible_change(conn)
+    return True
