@@ -101,7 +101,7 @@ async def pull(
                     continue
                 report = reports[module] = ModuleReport()
                 scopes: list[Party | None] = [None]
-                if platform.settings.pull_scope == "per_operator" and platform.version != "2.1.1":
+                if platform.settings.pull_scope == "per_operator" and VERSIONS[platform.version].has_roles:
                     scopes = [operator.party for operator in platform.operators]
                 for scope in scopes:
                     crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm)

@@ -29,10 +29,9 @@ def unknown(what: str, name: str) -> UnknownLocation:
 def patch_time(operation: Operation, known: datetime | None) -> datetime:
     """The time that orders this PATCH; refuses a stale one, and one without time where the platform is set to strict (R153)."""
     context, raw = operation.context, operation.raw
-    folded = context.version.number != "2.1.1"
     moment, _ = timestamps.parse(raw.get("last_updated"), timestamps.zone(context.settings.naive_timezone))
     if moment is None:
-        if folded and (context.settings.strict_patch or not raw):
+        if context.version.patch_needs_time and (context.settings.strict_patch or not raw):
             message = "required in PATCH"
             raise Invalid(f"last_updated: {message}", errors=[Issue("last_updated", "required_missing", message)])
         if raw:

@@ -57,7 +57,7 @@ class ReceiverService:
         operation = self._operation("patch", caller, version, module, key, body)
         try:
             _check_identity(operation)
-            if not operation.raw and version == "2.1.1":
+            if not operation.raw and not VERSIONS[version].patch_needs_time:
                 await self._exists(operation)  # R157: an empty PATCH changes nothing
                 return Written(False)
             status = _status_patch(operation)
@@ -192,7 +192,7 @@ def _check_identity(operation: Operation) -> None:
             if sent is None or str(sent).upper() == value.upper():
                 continue
             issue = Issue(member, "identity", "differs from URL", str(sent)[:60])
-            if version == "2.1.1":
+            if not VERSIONS[version].party_in_object:
                 operation.issues.append(issue)
             else:
                 problems.append(issue)
@@ -210,7 +210,7 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
         return None
     moment, _ = timestamps.parse(sent, timestamps.zone(context.settings.naive_timezone)) if sent is not None else (None, None)
     if moment is None:
-        if context.settings.strict_patch and context.version.number != "2.1.1":
+        if context.settings.strict_patch and context.version.patch_needs_time:
             message = "required in PATCH"
             raise Invalid(f"last_updated: {message}", errors=[Issue("last_updated", "required_missing", message)])
         operation.issues.append(Issue("last_updated", "required_missing", "missing in PATCH: the time of receipt counts"))

@@ -56,5 +56,5 @@ def parse_operator(text: str) -> Operator:
     name, _, url = rest.partition(";")
     country, star, code = party.partition("*")
     if not star:
-        raise ValueError(f"operator: COUNTRY_CODE*PARTY_ID;NAME;URL is required (got {text[:60]!r})")
+        raise ValueError(f"OPERATOR: COUNTRY_CODE*PARTY_ID;NAME;URL is required (got {text[:60]!r})")
     return operator(country, code, name, url or None)

@@ -98,7 +98,7 @@ class OcpiApp:
                 log.exception("an OCPI request failed")
                 failure = Internal("internal error")
                 status, body, extra = failure.http_status, envelope.failure(failure), []
-            routed = len(path) > 1 and path[1] in _DEPTH and path[0] != "2.1.1"
+            routed = len(path) > 1 and path[1] in _DEPTH and path[0] in VERSIONS and VERSIONS[path[0]].has_roles
             reply = headers.reply_headers(received, self._party() if routed else None, caller.party if caller else None)
             await answer(send, status, b"" if scope["method"] == "HEAD" else body, [*reply, *extra])
         except Disconnected:

@@ -18,6 +18,7 @@ from ocpi_nap.ocpi.errors import (
     NoMutualVersion,
     NotAuthenticated,
     OcpiError,
+    TooLittle,
 )
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -82,8 +83,6 @@ class CredentialsService:
         """Check the object, then call them back with the token in it (R88–R92)."""
         theirs = read_credentials(body, need_url=True)
         if VERSIONS[version].has_roles and not theirs.roles:
-            from ocpi_nap.ocpi.errors import TooLittle
-
             raise TooLittle("roles: required in a credentials object")
         platform = await self._platform(caller)
         assert theirs.url is not None

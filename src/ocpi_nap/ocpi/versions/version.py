@@ -17,6 +17,8 @@ class Version:
     """Functional modules we offer and pull."""
     has_roles: bool
     """Credentials carry roles, endpoints carry InterfaceRoles, requests carry routing headers."""
+    patch_needs_time: bool
+    """A PATCH carries last_updated (R153), and an empty one is wrong."""
     party_in_object: bool
     """Locations and tariffs carry country_code and party_id."""
     required: Mapping[str, Names]
