@@ -100,3 +100,21 @@ async def test_a_session_persists(broker: EmbeddedBroker, publisher: Reader, log
 def test_a_taken_port_is_told(broker: EmbeddedBroker, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=f"port {broker.port}"), EmbeddedBroker(tmp_path / "other", port=broker.port):
         pass
+
+
+async def test_the_servers_own_subjects_stay_closed(broker: EmbeddedBroker, publisher: Reader) -> None:
+    """A reader learns nothing of other clients' sessions."""
+    spy = Reader("spy")
+    await spy.client.connect(broker.host, broker.port, version=MQTTv311)
+    for topic in ("$JS/#", "$SYS/#", "$MQTT/#", "$MQTT/JSA/#", "status-v1/#"):
+        spy.client.subscribe(topic)
+    await asyncio.wait_for(spy.subscribed.wait(), 10)
+    lasting = await Reader("lasting", clean=False).connect(broker, "status-v1/#", qos=1)
+    publisher.client.publish(TOPIC, b"{}", qos=1)
+    assert await lasting.next() == (TOPIC, b"{}")
+    seen = [await spy.next()]
+    while not spy.messages.empty():
+        seen.append(spy.messages.get_nowait())
+    assert {topic for topic, _ in seen} == {TOPIC}
+    await spy.client.disconnect()
+    await lasting.client.disconnect()

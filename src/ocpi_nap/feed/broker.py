@@ -94,12 +94,16 @@ class EmbeddedBroker:
         return path.read_text().strip()
 
     def _configuration(self) -> dict[str, object]:
-        # $MQTT.>: what a client's own sessions need; the rest of the subjects stays closed.
-        reading = {"publish": {"deny": [">"]}, "subscribe": {"allow": ["status-v1.>", "status-v1", ">", "$MQTT.sub.>"], "deny": ["$SYS.>"]}}
+        # Readers see topics; $MQTT.sub is what their own sessions need, the other subjects with a dollar are the server's own.
+        reading = {
+            "publish": {"deny": [">"]},
+            "subscribe": {"allow": ["status-v1.>", "status-v1", ">", "$MQTT.sub.>"], "deny": ["$SYS.>", "$JS.>", "$MQTT.JSA.>"]},
+        }
+        only = {"allowed_connection_types": ["MQTT"]}
         users = [
-            {"user": "publisher", "password": self._password},
-            {"user": READER[0], "password": READER[1], "permissions": reading},
-            {"user": "anonymous", "password": secrets.token_hex(24), "permissions": reading},
+            {"user": "publisher", "password": self._password, **only},
+            {"user": READER[0], "password": READER[1], "permissions": reading, **only},
+            {"user": "anonymous", "password": secrets.token_hex(24), "permissions": reading, **only},
         ]
         return {
             "server_name": "ocpi-nap",
