@@ -1,0 +1,171 @@
+"""What a running service offers beside the main path: a simulated platform, MQTT over WebSocket, documentation, health, commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jsonschema
+import pytest
+
+from tests.e2e.conftest import Nap, free_port
+
+API = "/api/charging-network/v1"
+
+
+@asynccontextmanager
+async def simulated(nap: Nap, folder: Path, port: int, *arguments: str) -> AsyncIterator[list[str]]:
+    """`ocpi-nap simulate` with one small platform; yields the arguments that onboard it."""
+    command = [
+        sys.executable, "-m", "ocpi_nap", "simulate", "--port", str(port), "--state-dir", str(folder), "--locations", "20", "--evses", "60",
+        "--connectors", "70", "--tariffs", "5", "--rate", "20", *arguments,
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(*command, env=nap.environment, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        first = await asyncio.wait_for(process.stdout.readline(), 20)
+        assert b"onboard it with" in first
+        yield shlex.split((await process.stdout.readline()).decode())[3:]
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def read(nap: Nap, path: str, **headers: str) -> tuple[int, str, bytes]:
+    async with aiohttp.ClientSession() as session, session.get(nap.url + path, headers=headers) as answer:
+        return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
+
+
+async def count(nap: Nap, path: str, member: str) -> int:
+    return len(json.loads((await read(nap, f"{API}/{path}/all"))[2])[member])
+
+
+@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+async def test_a_simulated_platform(nap: Nap, tmp_path: Path, version: str) -> None:
+    """The simulator is onboarded as it says, pulled, and its live changes reach MQTT over WebSocket; it resumes after a restart."""
+    port, options = free_port(), ("--version", version, "--token-encoding", "raw" if version == "2.1.1" else "base64")
+    async with simulated(nap, tmp_path, port, *options) as arguments:
+        await nap.cli("platform", "add", *arguments)
+        await nap.cli("platform", "register", "sim")
+        async with asyncio.timeout(30):
+            while await count(nap, "locations/statuses", "statuses") < 60:
+                pass
+        assert await count(nap, "locations", "features") == 20
+        assert await count(nap, "tariffs", "tariffs") == (0 if version == "2.1.1" else 5)
+        topic, payload = await asyncio.wait_for(_first_over_websocket(nap), 20)
+        assert topic.startswith("status-v1/FI/SIM/SIM-") and set(payload) == {"status", "time"}
+        await _conforms(nap)
+    async with simulated(nap, tmp_path, port, *options):
+        assert "0 withdrawn" in await nap.cli("platform", "pull", "sim", "--full")  # its token C still works
+
+
+async def _first_over_websocket(nap: Nap) -> tuple[str, dict[str, str]]:
+    """CONNECT and SUBSCRIBE by hand (MQTT 3.1.1), then the first PUBLISH."""
+    url = nap.url.replace("http", "ws") + "/mqtt"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url, protocols=["mqtt"]) as socket:
+        assert socket.protocol == "mqtt"
+        await socket.send_bytes(_packet(0x10, b"\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ws"))
+        assert (await socket.receive_bytes())[:2] == b"\x20\x02"
+        await socket.send_bytes(_packet(0x82, b"\x00\x01\x00\x0bstatus-v1/#\x00"))
+        data = b""
+        while True:
+            data += await socket.receive_bytes()
+            kind, length, rest = data[0], data[1], data[2:]
+            assert length < 128
+            if len(rest) < length:
+                continue
+            if kind & 0xF0 == 0x30:
+                (size,) = struct.unpack(">H", rest[:2])
+                return rest[2 : 2 + size].decode(), json.loads(rest[2 + size : length])
+            data = rest[length:]
+
+
+def _packet(kind: int, content: bytes) -> bytes:
+    return bytes([kind, len(content)]) + content
+
+
+async def _conforms(nap: Nap) -> None:
+    """Every answer is what the OpenAPI document says."""
+    document = json.loads((await read(nap, "/swagger/openapi.json"))[2])
+    for path in ("operators", "locations", "locations/all", "locations/statuses", "locations/statuses/all", "tariffs", "tariffs/all"):
+        answers = document["paths"][f"{API}/{path}"]["get"]["responses"]["200"]["content"]
+        schemas = [content["schema"] for content in answers.values() if content.get("schema")]
+        assert schemas, path
+        body = json.loads((await read(nap, f"{API}/{path}"))[2])
+        for schema in schemas:
+            jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
+
+
+async def test_documentation_health_and_metrics(nap: Nap) -> None:
+    """Swagger UI with its assets from here, /healthz, /metrics, and pages that are not there."""
+    status, kind, page = await read(nap, "/swagger/")
+    assert (status, kind) == (200, "text/html; charset=utf-8") and b"https://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
+        assert asset.encode() in page
+        assert (await read(nap, f"/swagger/{asset}"))[0] == 200
+    assert json.loads((await read(nap, "/healthz"))[2]) == {"status": "ok"}
+    assert b"ocpi_nap_api_answers_total" in (await read(nap, "/metrics"))[2]
+    assert (await read(nap, "/nothing"))[0] == 404
+
+
+async def test_commands(nap: Nap) -> None:
+    """Every command says in one plain sentence on stderr what is wrong, and ends with status 0 only when it worked."""
+    add = ["platform", "add", "acme", "--versions-url", f"{nap.url}/none", "--token", "a", "--party-id", "PLT", "--country-code", "FI"]
+    wrong = await nap.cli(*add, status=1)
+    assert wrong.startswith("OPERATOR: at least one operator is required")
+    assert (await nap.cli(*add[:3], status=1)).startswith("--versions-url is required")
+    assert "page_size" in await nap.cli(*add, "--operator", "FI*ABC;Abc", "--set", "page_size=x", status=1)
+    await nap.cli(*add, "--operator", "FI*ABC;Abc;https://abc.example", "--environment", "test", "--set", "strict_patch=true")
+    assert "exists already" in await nap.cli(*add, "--operator", "FI*XYZ;Xyz", status=1)
+    failed = await nap.cli("platform", "register", "acme", status=1)
+    assert failed.splitlines()[1].startswith("Step: versions") and "Traceback" not in failed
+    shown = json.loads(await nap.cli("platform", "show", "acme", "--json"))
+    assert (shown["state"], shown["environment"], shown["settings"]["strict_patch"]) == ("failed", "test", True)
+    assert shown["last_error"]["step"] == "versions"
+    assert "not registered" in await nap.cli("platform", "pull", "acme", status=1)
+    assert "no platform named" in await nap.cli("platform", "show", "nobody", status=1)
+    assert "acme" in await nap.cli("platform", "list")
+    await nap.cli("platform", "pause", "acme")
+    assert json.loads(await nap.cli("platform", "list", "--json"))[0]["paused"] is True
+    await nap.cli("platform", "resume", "acme")
+    token = (await nap.cli("platform", "issue-token", "acme")).strip()
+    assert len(token) >= 32 and token not in await nap.cli("platform", "show", "acme")
+    await nap.cli("platform", "remove", "acme")
+    assert json.loads(await nap.cli("platform", "list", "--json")) == []
+    await nap.cli("db", "upgrade")
+
+
+async def test_a_platform_that_registers_itself(nap: Nap, tmp_path: Path) -> None:
+    """`simulate --register-at` with a token A from `issue-token`: the receiving side of the exchange."""
+    port = free_port()
+    await nap.cli(
+        "platform", "add", "sim", "--versions-url", f"http://127.0.0.1:{port}/ocpi/versions", "--party-id", "SIM", "--country-code", "FI",
+        "--operator", "FI*SIM;Simulated",
+    )  # fmt: skip
+    token = (await nap.cli("platform", "issue-token", "sim")).strip()
+    command = [
+        sys.executable, "-m", "ocpi_nap", "simulate", "--version", "2.3.0", "--port", str(port), "--state-dir", str(tmp_path),
+        "--register-at", f"{nap.url}/ocpi/versions", "--register-token", token, "--locations", "5", "--evses", "5", "--connectors", "5",
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(*command, env=nap.environment, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            while b"registered" not in await process.stdout.readline():
+                pass
+            while await count(nap, "locations", "features") < 5:
+                pass
+        shown: dict[str, Any] = json.loads(await nap.cli("platform", "show", "sim", "--json"))
+        assert (shown["state"], shown["version"]) == ("registered", "2.3.0")
+    finally:
+        process.terminate()
+        await process.wait()
