@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ def run(host: str, port: int, workers: int) -> None:
         migrate(dsn)
         broker, publisher_url = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
         background = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
         stack.callback(_stop, background)
         print(

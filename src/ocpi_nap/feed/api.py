@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +14,8 @@ import psycopg
 from fastapi import FastAPI, Query, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from swagger_ui_bundle import swagger_ui_path
@@ -100,6 +103,15 @@ def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def _all_metrics() -> bytes:
+    """Of all processes of this node, where `serve` has told them a folder to share."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
 def create_api(db: Database, *, options: ApiOptions) -> Any:
     """The ASGI application of everything public."""
     api = Api(db, options)
@@ -147,7 +159,7 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(await asyncio.to_thread(_all_metrics), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/swagger/", include_in_schema=False)
     async def swagger() -> HTMLResponse:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
+from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.issuelog import IssueLog
@@ -32,6 +33,7 @@ from ocpi_nap.store.rows import LocationKey
 
 log = logging.getLogger(__name__)
 
+_PULLED = Counter("ocpi_nap_pulled_objects_total", "Objects met in pulls", ["platform", "module", "outcome"])
 Module = Literal["locations", "tariffs"]
 
 _CHUNK = 256
@@ -173,6 +175,8 @@ class _Crawl:
         finally:
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
+            for outcome in ("new", "changed", "unchanged", "withdrawn", "refused"):
+                _PULLED.labels(self.platform.name, self.module, outcome).inc(getattr(self.counts, outcome))
             await crawls.finish_crawl(self.db, crawl_id, asdict(self.counts), complete, server_time, error)
         self._tell(crawler.total if crawler else None, add=True)
         self.report.complete = self.report.complete and complete

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import Counter
+
 from ocpi_nap.ocpi import envelope, headers, tokens
 from ocpi_nap.ocpi.discovery import details_body, versions_body
 from ocpi_nap.ocpi.errors import (
@@ -27,6 +29,7 @@ from ocpi_nap.ocpi.versions import VERSIONS
 
 log = logging.getLogger(__name__)
 
+_REQUESTS = Counter("ocpi_nap_ocpi_requests_total", "Requests of platforms", ["version", "module", "method", "status"])
 _METHODS = {
     "versions": ("GET",),
     "credentials": ("GET", "POST", "PUT", "DELETE"),
@@ -78,6 +81,7 @@ class OcpiApp:
         self._receiver = receiver
         self._options = options
         self._buckets: dict[int, _Bucket] = {}
+        self._counters: dict[tuple[str, str, str, int], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, the answer is an OCPI envelope (R27)."""
@@ -98,11 +102,21 @@ class OcpiApp:
                 log.exception("an OCPI request failed")
                 failure = Internal("internal error")
                 status, body, extra = failure.http_status, envelope.failure(failure), []
+            self._count(scope["method"], path, status)
             routed = len(path) > 1 and path[1] in _DEPTH and path[0] in VERSIONS and VERSIONS[path[0]].has_roles
             reply = headers.reply_headers(received, self._party() if routed else None, caller.party if caller else None)
             await answer(send, status, b"" if scope["method"] == "HEAD" else body, [*reply, *extra])
         except Disconnected:
             return
+
+    def _count(self, method: str, path: list[str], status: int) -> None:
+        version = path[0] if path and path[0] in VERSIONS else "-"
+        module = path[1] if len(path) > 1 and path[1] in _METHODS else "-"
+        labels = (version, module, method if method in _KNOWN_METHODS else "-", status)
+        counter = self._counters.get(labels)
+        if counter is None:
+            counter = self._counters[labels] = _REQUESTS.labels(*labels)
+        counter.inc()
 
     def _party(self) -> tuple[str, str]:
         return (self._options.country_code, self._options.party_id)
