@@ -363,3 +363,26 @@ async def test_repair(ocpi: Ocpi) -> None:
         assert await ocpi.db.fetch_all("SELECT id, via FROM location") == [("L1", "pull")]
         with pytest.raises(client_module.HttpFailure):
             await repair_location(ocpi.db, client, cpo.peer(platform), platform, NodeKey("FI", "ABC", "L2"))
+
+
+async def test_one_uid_under_two_locations(ocpi: Ocpi) -> None:
+    """R166, I-87: both are kept, and it is recorded."""
+    async with sender(ocpi) as cpo:
+        twin = location("2.2.1", 2)
+        twin["evses"] = location("2.2.1", 1)["evses"]
+        cpo.locations = [location("2.2.1", 1), twin]
+        await cpo.pull()
+        assert await ocpi.db.fetch_all("SELECT count(*) FROM evse_state") == [(2,)]
+        assert await ocpi.db.fetch_all("SELECT object, rule FROM issue") == [("locations/FI/ABC/L1/u1", "uid_shared")]
+
+
+async def test_a_failed_pull_is_shown(ocpi: Ocpi) -> None:
+    """R129: 401 flags the connection, until a pull works again."""
+    async with sender(ocpi) as cpo:
+        cpo.handler = lambda request, items: web.Response(status=401)
+        await cpo.pull()
+        failed = (await cpo.platform()).last_error
+        assert failed is not None and failed["step"] == "pull" and "token" in failed["advice"]
+        cpo.handler = by_offset(2)
+        await cpo.pull()
+        assert (await cpo.platform()).last_error is None

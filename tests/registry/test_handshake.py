@@ -288,3 +288,47 @@ async def test_one_handshake_at_a_time(stage: Stage) -> None:
         await handshake.register(stage.registry, "acme")
     go.set()
     assert (await first).state == "registered"
+
+
+async def test_they_regard_us_as_registered(stage: Stage) -> None:
+    """R82: 405 to a POST while we hold a token C turns into a PUT with it."""
+    await stage.register()
+    await handshake.replace_token_a(stage.registry, "acme", "token-a")
+    stage.peer.answers["POST /credentials"] = lambda r: web.Response(status=405)
+    platform = await handshake.register(stage.registry, "acme", force=True)
+    assert platform.state == "registered"
+    assert stage.peer.asked[-2][:2] == ("PUT", "/credentials")
+
+
+async def test_a_failed_new_start_keeps_the_connection(stage: Stage) -> None:
+    """`register --force` on a working connection that is refused leaves it working."""
+    before = await stage.register()
+    await handshake.replace_token_a(stage.registry, "acme", "token-a")
+    stage.peer.versions = ["2.1.1"]
+    stage.peer.answers["POST /credentials"] = lambda r: web.Response(status=503)
+    with pytest.raises(RegistryError):
+        await handshake.register(stage.registry, "acme", force=True)
+    after = await stage.registry.platform("acme")
+    assert (after.state, after.version, after.endpoints) == ("registered", before.version, before.endpoints)
+    assert await stage.registry.db.fetch_all("SELECT state FROM token WHERE kind = 'B'") == [("active",)]
+
+
+async def test_upgrade(stage: Stage) -> None:
+    """R105: a PUT to the credentials endpoint of a higher version, which is then the one in use."""
+    await stage.register()
+    stage.peer.versions.append("2.3.0")
+    assert (await handshake.rotate(stage.registry, "acme")).version == "2.2.1"
+    assert (await handshake.rotate(stage.registry, "acme", upgrade=True)).version == "2.3.0"
+
+
+async def test_endpoints_that_moved(stage: Stage) -> None:
+    """R62: read again."""
+    await stage.register()
+    assert not await handshake.refresh_endpoints(stage.registry, "acme")
+    moved = [
+        {"identifier": "credentials", "url": f"{stage.peer.url}/credentials"},
+        {"identifier": "locations", "url": f"{stage.peer.url}/new"},
+    ]
+    stage.peer.answers["GET /2.2.1"] = lambda r: good({"version": "2.2.1", "endpoints": moved})
+    assert await handshake.refresh_endpoints(stage.registry, "acme")
+    assert (await stage.registry.platform("acme")).endpoints["locations"] == f"{stage.peer.url}/new"

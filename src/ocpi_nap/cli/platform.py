@@ -92,10 +92,10 @@ def register(
 
 
 @platform_app.command()
-def rotate(name: Name) -> None:
+def rotate(name: Name, upgrade: Annotated[bool, typer.Option(help="Take the highest version that both sides have now.")] = False) -> None:
     """Exchange new tokens with the platform."""
-    _run(lambda context: handshake.rotate(context.registry, name, say=print))
-    print(f"{name} has new tokens on both sides.")
+    platform = _run(lambda context: handshake.rotate(context.registry, name, upgrade=upgrade, say=print))
+    print(f"{name} has new tokens on both sides, with OCPI {platform.version}.")
 
 
 @platform_app.command()

@@ -22,9 +22,9 @@ from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
-from ocpi_nap.intake.crawl import AlreadyRunning, pull, repair_location
+from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
-from ocpi_nap.model.platform import Party
+from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
 from ocpi_nap.registry import Registry, RegistryError, handshake
 from ocpi_nap.settings import Settings
@@ -131,18 +131,24 @@ async def _orphaned(parent: int, stop: asyncio.Event) -> None:
 
 
 def _crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
+    async def once(platform: Platform, full: bool) -> PullReport:
+        base = await registry.connected_peer(platform)
+
+        def peer(party: Party | None) -> Peer:
+            return registry.peer(platform, base.token, party=party)
+
+        return await pull(registry.db, registry.client, peer, platform, full=full)
+
     async def crawl(job: CrawlJob) -> None:
         platform = await registry.platform_by_id(job.platform_id)
         if platform is None:
             return
+        full = job.full or platform.settings.full_only
         try:
-            base = await registry.connected_peer(platform)
-
-            def peer(party: Party | None) -> Peer:
-                return registry.peer(platform, base.token, party=party)
-
-            full = job.full or platform.settings.full_only
-            reports = await pull(registry.db, registry.client, peer, platform, full=full)
+            reports = await once(platform, full)
+            moved = any(report.http_status in (404, 410) for report in reports.values())
+            if moved and await handshake.refresh_endpoints(registry, platform.name):
+                reports = await once(await registry.platform(platform.name), full)
         except (RegistryError, AlreadyRunning) as error:
             log.info("no pull of %s: %s", platform.name, error)
             return

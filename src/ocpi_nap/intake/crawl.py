@@ -21,6 +21,7 @@ from ocpi_nap.model import jsontext
 from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
+from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
@@ -29,6 +30,7 @@ from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.registry import update_platform
 from ocpi_nap.store.rows import LocationKey
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,8 @@ class ModuleReport:
     complete: bool = True
     counts: Counts = field(default_factory=Counts)
     error: str | None = None
+    http_status: int | None = None
+    """Of the answer that ended it."""
     total: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,10 +112,29 @@ async def pull(
                 for scope in scopes:
                     crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm)
                     await crawl.run()
+            await _remember(db, platform, reports)
             return reports
         finally:
             await issues.flush()
             await conn.execute("SELECT pg_advisory_unlock(8413, %s)", (platform.id,))
+
+
+async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:
+    """Show the platform's last failed pull until the next one that works (R129)."""
+    broken = [(module, report) for module, report in reports.items() if not report.complete]
+    shown = platform.last_error is not None and platform.last_error.get("step") == "pull"
+    if not broken and not shown:
+        return
+    record: dict[str, Any] | None = None
+    if broken:
+        module, report = broken[0]
+        advice = "Pulls go on by themselves; show the answer to the CPO if it stays."
+        if report.http_status == 401:
+            advice = "Their side no longer knows our token: ask the CPO, then `platform rotate` or register anew."
+        record = {"at": format_z(datetime.now(UTC)), "step": "pull", "message": f"The pull of {module} is incomplete.",
+                  "answer": report.error or "", "advice": advice}  # fmt: skip
+    async with db.transaction() as conn:
+        await update_platform(conn, platform.id, {"last_error": record})
 
 
 class _Head(msgspec.Struct):
@@ -158,6 +181,7 @@ class _Crawl:
         self.context = Context(self.platform.id, self.version, self.platform.settings, "pull", started, crawl_started=started,
                                partial_evses=not self.full and self.platform.settings.delta_evses_partial)  # fmt: skip
         crawler, error, complete = None, None, False
+        http_status: int | None = None
         try:
             self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
             crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
@@ -170,8 +194,10 @@ class _Crawl:
             complete = True
             if self.full and not crawler.unstable:
                 await self._reconcile(started)
+            if self.full and self.module == "locations":
+                await self._note_shared_uids()
         except CrawlFailed as failed:
-            error = str(failed)
+            error, http_status = str(failed), failed.http_status
         finally:
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
@@ -181,6 +207,7 @@ class _Crawl:
         self._tell(crawler.total if crawler else None, add=True)
         self.report.complete = self.report.complete and complete
         self.report.error = error or self.report.error
+        self.report.http_status = http_status or self.report.http_status
 
     def _tell(self, total: int | None, *, add: bool = False) -> None:
         if add:
@@ -290,6 +317,11 @@ class _Crawl:
     def _refuse(self, object_path: str, problems: list[Issue]) -> None:
         self.counts.refused += 1
         self.issues.add(self.platform.id, object_path, problems, refused=True)
+
+    async def _note_shared_uids(self) -> None:
+        for uid, places in await crawls.shared_uids(self.db, self.platform.id):
+            issue = Issue("uid", "uid_shared", f"also under {', '.join(places[1:4])}: both are kept", uid[:60])
+            self.issues.add(self.platform.id, f"locations/{places[0]}/{uid}", [issue])
 
     async def _reconcile(self, started: datetime) -> None:
         """Withdraw what a complete full pull no longer has (R124), unless that is suspiciously much (D17)."""

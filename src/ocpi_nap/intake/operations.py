@@ -87,6 +87,7 @@ def prepare_put(operation: Operation) -> Operation:
         operation.location = lifted.node
         operation.issues += lifted.issues
         operation.evses = _sent_evses(operation)
+        _check_parking(operation)
         operation.raw_bytes = jsontext.dump({name: value for name, value in raw.items() if name != "evses"})
         return operation
     operation.raw_bytes = jsontext.dump(raw)
@@ -106,6 +107,17 @@ def prepare_put(operation: Operation) -> Operation:
         operation.tariff = lifted_tariff.node
         operation.issues += lifted_tariff.issues
     return operation
+
+
+def _check_parking(operation: Operation) -> None:
+    """An EVSE may refer to parking places that the Location does not have: kept and recorded (R168)."""
+    assert operation.location is not None
+    places = {place.id for place in operation.location.parking_places}
+    for sent in operation.evses or ():
+        for parking in sent.node.parking:
+            if parking.parking_id not in places:
+                issue = Issue(f"{sent.path}.parking", "parking_unknown", "no such parking place in the Location", parking.parking_id or "")
+                operation.issues.append(issue)
 
 
 def _sent_evses(operation: Operation) -> list[SentEvse] | None:

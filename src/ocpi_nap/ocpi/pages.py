@@ -27,6 +27,10 @@ _LONGEST_WAIT = 600.0
 class CrawlFailed(Exception):
     """The list could not be read to its end; what came before is good."""
 
+    def __init__(self, message: str, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+
 
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -170,7 +174,7 @@ class Crawler:
                     await self._sleep(_wait(error.retry_after, waits))
                     continue
                 if error.http_status is not None and error.http_status < 500:
-                    raise CrawlFailed(error.message) from None
+                    raise CrawlFailed(error.message, error.http_status) from None
                 last: PeerError = error
             except OcpiFailure as error:
                 if first and self._limit is not None and error.status_code == 2001:

@@ -18,11 +18,12 @@ from ocpi_nap.ocpi.credentials import PeerCredentials, read_credentials
 from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.registry.connection import store_connection
-from ocpi_nap.registry.outcomes import RegistryError, advice
+from ocpi_nap.registry.outcomes import AlreadyAtPeer, RegistryError, advice
 from ocpi_nap.registry.service import Registry
 from ocpi_nap.store import registry as sql
 
 _POST_TIMEOUT = 90.0  # R86: the platform makes two calls to us inside our POST
+_CONNECTED: frozenset[State] = frozenset({"registered", "registered-unverified"})
 _STARTABLE: frozenset[State] = frozenset({"unregistered", "failed", "unknown", "registering"})
 
 Say = Callable[[str], None]
@@ -75,9 +76,11 @@ async def register(registry: Registry, name: str, *, force: bool = False, say: S
     if token_a is None:
         raise RegistryError(f"No token A of {name} is left: each works once.", step="token A",
                             advice="Ask the CPO for a new one and give it with `platform register --token`.")  # fmt: skip
+    before: State = platform.state if platform.state in _CONNECTED else "failed"
     async with _alone(registry, platform):
-        async with registry.db.transaction() as conn:
-            await sql.update_platform(conn, platform.id, {"state": "registering", "last_error": None})
+        if before == "failed":  # a connection that works stays one until the new one is agreed
+            async with registry.db.transaction() as conn:
+                await sql.update_platform(conn, platform.id, {"state": "registering", "last_error": None})
         try:
             say(f"Asking {platform.versions_url} for versions")
             found = await _discover(registry, platform, token_a)
@@ -88,7 +91,11 @@ async def register(registry: Registry, name: str, *, force: bool = False, say: S
             say(f"Sending our credentials to {found.endpoints['credentials']}")
             theirs = await _post(registry, platform, found, token_a, token_b)
         except RegistryError as error:
-            raise await _fail(registry, platform, error, error.state or "failed") from None
+            failure = await _fail(registry, platform, error, error.state or before)
+            if isinstance(error, AlreadyAtPeer) and await registry.outbound(platform, "c") is not None:
+                say("They regard us as registered: renewing the registration with the tokens in use")
+                return await _renew(registry, await registry.platform(name), platform.version, say)
+            raise failure from None
         await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b)
         say("They answered with token C")
         return await _verify(registry, await registry.platform(name), theirs.token, say)
@@ -98,10 +105,11 @@ async def _prepare(registry: Registry, platform: Platform, found: Discovered) ->
     """Token B, stored and active before our POST leaves (R75)."""
     token_b = tokens.generate()
     async with registry.db.transaction() as conn:
-        values: dict[str, Any] = {"version": found.version, "endpoints": found.endpoints}
+        values: dict[str, Any] = {} if platform.state in _CONNECTED else {"version": found.version, "endpoints": found.endpoints}
         if found.encoding is not None:
             values["learnt_encoding"] = found.encoding
-        await sql.update_platform(conn, platform.id, values)
+        if values:
+            await sql.update_platform(conn, platform.id, values)
         await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'B' AND state = 'pending'", (platform.id,))
         await sql.add_token(conn, platform.id, "B", "pending", tokens.hash_token(token_b))
         await sql.add_event(conn, platform.id, "credentials", f"POST to {found.endpoints['credentials']}")
@@ -147,8 +155,8 @@ async def _post(registry: Registry, platform: Platform, found: Discovered, token
 def _refused(error: PeerError, platform: Platform, unknown: PeerError | None) -> RegistryError:
     """A refusal of our POST in words (R81, R82)."""
     if isinstance(error, HttpFailure) and error.http_status == 405:
-        return RegistryError(f"Already registered at peer: {platform.name} answered 405 to our credentials.", step="credentials",
-                             answer=error.message, advice=advice(error))  # fmt: skip
+        message = f"Already registered at peer: {platform.name} answered 405 to our credentials."
+        return AlreadyAtPeer.of_peer(error, message, step="credentials")
     if isinstance(error, HttpFailure) and error.http_status == 401 and unknown is not None:
         return RegistryError(f"Token A was used up by the attempt whose answer was lost ({unknown.message}).", step="credentials",
                              answer=error.message, advice="Ask the CPO to unregister us and to give a new token A.")  # fmt: skip
@@ -183,34 +191,53 @@ async def _verify(registry: Registry, platform: Platform, token_c: str, say: Say
     return await registry.platform(platform.name)
 
 
-async def rotate(registry: Registry, name: str, *, say: Say = lambda _: None) -> Platform:
-    """New tokens for both sides by PUT; when it fails the old ones stay (R102, R103)."""
+async def rotate(registry: Registry, name: str, *, upgrade: bool = False, say: Say = lambda _: None) -> Platform:
+    """New tokens for both sides by PUT, in the highest mutual version on ``upgrade`` (R105); on failure the old ones stay (R103)."""
     platform = await registry.platform(name)
     async with _alone(registry, platform):
-        old_c = (await registry.connected_peer(platform)).token
-        found = await _discover(registry, platform, old_c, only=platform.version)
-        token_b = tokens.generate()
+        return await _renew(registry, platform, None if upgrade else platform.version, say)
+
+
+async def refresh_endpoints(registry: Registry, name: str) -> bool:
+    """Read their version details again, as after 404 or 410 from an endpoint (R62); True when an endpoint changed."""
+    platform = await registry.platform(name)
+    token = (await registry.connected_peer(platform)).token
+    found = await _discover(registry, platform, token, only=platform.version)
+    if found.endpoints == platform.endpoints:
+        return False
+    async with registry.db.transaction() as conn:
+        await sql.update_platform(conn, platform.id, {"endpoints": found.endpoints})
+        await sql.add_event(conn, platform.id, "endpoints", "read again: they changed")
+    return True
+
+
+async def _renew(registry: Registry, platform: Platform, version: str | None, say: Say) -> Platform:
+    """PUT our credentials with the token in use, and take theirs (R102)."""
+    name = platform.name
+    old_c = (await registry.connected_peer(platform)).token
+    found = await _discover(registry, platform, old_c, only=version)
+    token_b = tokens.generate()
+    async with registry.db.transaction() as conn:
+        token_id = await sql.add_token(conn, platform.id, "B", "active", tokens.hash_token(token_b))
+    say(f"Sending new credentials to {found.endpoints['credentials']}")
+    peer = registry.peer(platform, old_c, timeout=_POST_TIMEOUT)
+    try:
+        answer = await registry.client.put(peer, found.endpoints["credentials"], registry.identity.credentials(found.version, token_b))
+        theirs = read_credentials(answer.data, need_url=False)
+    except (PeerError, OcpiError) as error:
+        lost = isinstance(error, HttpFailure) and error.http_status == 405
+        failure = RegistryError(f"{name} did not take new credentials: {error.message}. The old tokens stay.", step="rotation",
+                                answer=error.message, advice=advice(error if isinstance(error, PeerError) else None))  # fmt: skip
         async with registry.db.transaction() as conn:
-            token_id = await sql.add_token(conn, platform.id, "B", "active", tokens.hash_token(token_b))
-        say(f"Sending new credentials to {found.endpoints['credentials']}")
-        peer = registry.peer(platform, old_c, timeout=_POST_TIMEOUT)
-        try:
-            answer = await registry.client.put(peer, found.endpoints["credentials"], registry.identity.credentials(found.version, token_b))
-            theirs = read_credentials(answer.data, need_url=False)
-        except (PeerError, OcpiError) as error:
-            lost = isinstance(error, HttpFailure) and error.http_status == 405
-            failure = RegistryError(f"{name} did not take new credentials: {error.message}. The old tokens stay.", step="rotation",
-                                    answer=error.message, advice=advice(error if isinstance(error, PeerError) else None))  # fmt: skip
-            async with registry.db.transaction() as conn:
-                if not isinstance(error, TimedOut | Broken):
-                    await conn.execute("DELETE FROM token WHERE id = %s", (token_id,))
-                state: State = "lost" if lost else platform.state
-                await sql.update_platform(conn, platform.id, {"state": state, "last_error": failure.record()})
-                await sql.add_event(conn, platform.id, "rotation", failure.message)
-            raise failure from None
-        await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b,
-                               keep_id=token_id)  # fmt: skip
-        return await _verify(registry, await registry.platform(name), theirs.token, say)
+            if not isinstance(error, TimedOut | Broken):
+                await conn.execute("DELETE FROM token WHERE id = %s", (token_id,))
+            state: State = "lost" if lost else platform.state
+            await sql.update_platform(conn, platform.id, {"state": state, "last_error": failure.record()})
+            await sql.add_event(conn, platform.id, "rotation", failure.message)
+        raise failure from None
+    await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b,
+                           keep_id=token_id)  # fmt: skip
+    return await _verify(registry, await registry.platform(name), theirs.token, say)
 
 
 async def unregister(registry: Registry, name: str, *, say: Say = lambda _: None) -> Platform:

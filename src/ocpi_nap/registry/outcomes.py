@@ -16,10 +16,19 @@ class RegistryError(Exception):
         super().__init__(message)
         self.message, self.step, self.answer, self.advice, self.state = message, step, answer, advice, state
 
+    @classmethod
+    def of_peer(cls, error: PeerError, message: str, *, step: str) -> RegistryError:
+        """With the peer's answer and the advice for it."""
+        return cls(message, step=step, answer=error.message, advice=advice(error))
+
     def record(self) -> dict[str, Any]:
         """As kept in ``platform.last_error``."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"at": now, "step": self.step, "message": self.message, "answer": self.answer, "advice": self.advice}
+
+
+class AlreadyAtPeer(RegistryError):
+    """They answered 405 to our POST: they regard us as registered (R82)."""
 
 
 _BY_CODE = {

@@ -42,6 +42,19 @@ async def known_objects(db: Database, module: str, platform_id: int) -> dict[Loc
     return {(platform_id, cc, party, key): Known(pk, digest, active) for cc, party, key, pk, active, digest in rows}
 
 
+_SHARED_UIDS = """
+SELECT s.uid_key, array_agg(l.country_code || '/' || l.party_id || '/' || l.id ORDER BY l.pk)
+  FROM location l JOIN evse_state s ON s.location_pk = l.pk
+ WHERE l.platform_id = %s AND l.withdrawn_at IS NULL AND s.withdrawn_at IS NULL AND s.status <> 'REMOVED'
+ GROUP BY l.country_code, l.party_id, s.uid_key HAVING count(*) > 1
+"""
+
+
+async def shared_uids(db: Database, platform_id: int) -> list[tuple[str, list[str]]]:
+    """EVSE uids that stand under several Locations of one operator, with the Locations (R166)."""
+    return [(uid, places) for uid, places in await db.fetch_all(_SHARED_UIDS, (platform_id,))]
+
+
 async def withdraw(db: Database, module: str, pks: list[int], reason: str, before: datetime) -> int:
     """Mark objects as withdrawn, unless they were received after ``before`` (R125); returns how many."""
     table, column, kind = ("location", "location_pk", "location") if module == "locations" else ("tariff", "tariff_pk", "tariff")
