@@ -137,6 +137,11 @@ async def test_commands(nap: Nap) -> None:
     assert "not registered" in await nap.cli("platform", "pull", "acme", status=1)
     assert "no platform named" in await nap.cli("platform", "show", "nobody", status=1)
     assert "acme" in await nap.cli("platform", "list")
+    await nap.cli("platform", "change", "acme", "--set", "page_size=7", "--operator", "FI*XYZ;Xyz", "--remove-operator", "FI*ABC")
+    shown = json.loads(await nap.cli("platform", "show", "acme", "--json"))
+    assert (shown["settings"]["page_size"], shown["settings"]["strict_patch"]) == (7, True)
+    assert [operator["id"] for operator in shown["operators"]] == ["FI*XYZ"]
+    assert "page_size" in await nap.cli("platform", "change", "acme", "--set", "page_size=0", status=1)
     await nap.cli("platform", "pause", "acme")
     assert json.loads(await nap.cli("platform", "list", "--json"))[0]["paused"] is True
     await nap.cli("platform", "resume", "acme")

@@ -54,14 +54,10 @@ def add(
         for label, value in given.items():
             if value is None:
                 raise CliError(f"{label} is required.", "`ocpi-nap platform add --help` shows an example.")
-        pairs = [item.partition("=") for item in settings or []]
-        for key, sign, _ in pairs:
-            if not sign:
-                raise CliError(f"--set {key}: key=value is required.")
         records = [onboarding.check(
             name=name or "", versions_url=versions_url or "", token=token, token_encoding=token_encoding, party_id=party_id or "",
             country_code=country_code or "", environment=environment, operators=operator or [],
-            settings={key.strip(): value for key, _, value in pairs},
+            settings=_pairs(settings),
         )]  # fmt: skip
 
     async def act(context: Context) -> None:
@@ -72,6 +68,32 @@ def add(
             print(f"Next: ocpi-nap platform register {platform.name}")
 
     _run(act)
+
+
+def _pairs(items: list[str] | None) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items or []]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise CliError(f"--set {key}: key=value is required.")
+    return {key.strip(): value for key, _, value in pairs}
+
+
+@platform_app.command()
+def change(
+    name: Name,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable")] = None,
+    versions_url: Annotated[str | None, typer.Option(help="VERSIONS_URL")] = None,
+    token_encoding: Annotated[str | None, typer.Option(help="raw, base64 or auto")] = None,
+    operator: Annotated[list[str] | None, typer.Option(help='Add or rename "FI*ABC;Operator name;https://abc.example"')] = None,
+    remove_operator: Annotated[list[str] | None, typer.Option(help="FI*ABC; its data is published no more")] = None,
+) -> None:
+    """Change the onboarding record; the registration stays."""
+    changed = onboarding.check_change(
+        versions_url=versions_url, token_encoding=token_encoding, settings=_pairs(settings), operators=operator or [],
+        without=remove_operator or [],
+    )  # fmt: skip
+    _run(lambda context: context.registry.change(name, changed))
+    print(f"{name} is changed.")
 
 
 @platform_app.command()

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from ocpi_nap.model.platform import Platform, State
+from ocpi_nap.model.platform import CONNECTED, Platform, State
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.client import Broken, HttpFailure, Peer, PeerError, TimedOut, unauthorised
 from ocpi_nap.ocpi.credentials import PeerCredentials, read_credentials
@@ -23,7 +23,6 @@ from ocpi_nap.registry.service import Registry
 from ocpi_nap.store import registry as sql
 
 _POST_TIMEOUT = 90.0  # R86: the platform makes two calls to us inside our POST
-_CONNECTED: frozenset[State] = frozenset({"registered", "registered-unverified"})
 _STARTABLE: frozenset[State] = frozenset({"unregistered", "failed", "unknown", "registering"})
 
 Say = Callable[[str], None]
@@ -76,7 +75,7 @@ async def register(registry: Registry, name: str, *, force: bool = False, say: S
     if token_a is None:
         raise RegistryError(f"No token A of {name} is left: each works once.", step="token A",
                             advice="Ask the CPO for a new one and give it with `platform register --token`.")  # fmt: skip
-    before: State = platform.state if platform.state in _CONNECTED else "failed"
+    before: State = platform.state if platform.state in CONNECTED else "failed"
     async with _alone(registry, platform):
         if before == "failed":  # a connection that works stays one until the new one is agreed
             async with registry.db.transaction() as conn:
@@ -105,7 +104,7 @@ async def _prepare(registry: Registry, platform: Platform, found: Discovered) ->
     """Token B, stored and active before our POST leaves (R75)."""
     token_b = tokens.generate()
     async with registry.db.transaction() as conn:
-        values: dict[str, Any] = {} if platform.state in _CONNECTED else {"version": found.version, "endpoints": found.endpoints}
+        values: dict[str, Any] = {} if platform.state in CONNECTED else {"version": found.version, "endpoints": found.endpoints}
         if found.encoding is not None:
             values["learnt_encoding"] = found.encoding
         if values:

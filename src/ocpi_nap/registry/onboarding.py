@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from ocpi_nap.model import ids
-from ocpi_nap.model.platform import Environment, Operator, PlatformSettings, TokenEncoding
+from ocpi_nap.model.platform import Environment, Operator, Party, PlatformSettings, TokenEncoding
 from ocpi_nap.registry.outcomes import RegistryError
 
 
@@ -28,6 +28,33 @@ class OnboardingRecord:
     environment: Environment = "production"
     operators: list[Operator] = field(default_factory=list)
     settings: PlatformSettings = field(default_factory=PlatformSettings)
+
+
+@dataclass
+class RecordChange:
+    """What shall be different in a record; what is None or empty stays."""
+
+    versions_url: str | None = None
+    token_encoding: TokenEncoding | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+    """Added, or renamed."""
+    without: list[Party] = field(default_factory=list)
+
+
+def check_change(
+    *, versions_url: str | None, token_encoding: str | None, settings: dict[str, Any], operators: Iterable[str], without: Iterable[str]
+) -> RecordChange:
+    """A change from single values; raises RegistryError that names the first wrong field."""
+    try:
+        if token_encoding is not None and token_encoding not in get_args(TokenEncoding):
+            raise ValueError(f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
+        parsed = parse_settings(settings)
+        given = {name: getattr(parsed, name) for name in settings}
+        gone = [ids.parse_operator(f"{item};x").party for item in without]
+        return RecordChange(versions_url, token_encoding, given, [ids.parse_operator(item) for item in operators], gone)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RegistryError(f"{error}.") from None
 
 
 def check(

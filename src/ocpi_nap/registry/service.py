@@ -13,7 +13,7 @@ from ocpi_nap.model.platform import Operator, Party, Platform
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.credentials import OwnIdentity
-from ocpi_nap.registry.onboarding import OnboardingRecord
+from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
 from ocpi_nap.registry.outcomes import RegistryError
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
@@ -52,7 +52,7 @@ class Registry:
             net.check_form(record.versions_url, allow_private=self.allow_private)
             await net.check_address(record.versions_url, allow_private=self.allow_private)
         except net.Refused as error:
-            raise RegistryError(f"VERSIONS_URL: {error}.", advice="OCPI_NAP_ALLOW_PRIVATE_NETWORKS=1 allows it for tests.") from None
+            raise _refused_url(error) from None
         values: dict[str, Any] = {
             "name": record.name, "environment": record.environment, "versions_url": record.versions_url,
             "country_code": record.country_code, "party_id": record.party_id, "token_encoding": record.token_encoding,
@@ -69,6 +69,30 @@ class Registry:
                 raise RegistryError(f"NAME: a platform named {record.name!r} exists already.") from None
             raise RegistryError(f"OPERATOR: one of the operators comes over another {record.environment} platform already.") from None
         return await self.platform(record.name)
+
+    async def change(self, name: str, change: RecordChange) -> Platform:
+        """Change what the onboarding record says, without a new registration (R4); raises RegistryError naming the field."""
+        platform = await self.platform(name)
+        values: dict[str, Any] = {"settings": {**msgspec.to_builtins(platform.settings), **msgspec.to_builtins(change.settings)}}
+        if change.token_encoding is not None:
+            values |= {"token_encoding": change.token_encoding, "learnt_encoding": None}
+        if change.versions_url is not None:
+            try:
+                net.check_form(change.versions_url, allow_private=self.allow_private)
+                await net.check_address(change.versions_url, allow_private=self.allow_private)
+            except net.Refused as error:
+                raise _refused_url(error) from None
+            values["versions_url"] = change.versions_url
+        try:
+            async with self.db.transaction() as conn:
+                await sql.update_platform(conn, platform.id, values)
+                await sql.remove_operators(conn, platform.id, change.without)
+                await sql.put_operators(conn, platform.id, platform.environment, change.operators)
+                await sql.add_event(conn, platform.id, "changed", "onboarding record changed")
+                await sql.visible_change(conn)
+        except UniqueViolation:
+            raise RegistryError(f"OPERATOR: one of the operators comes over another {platform.environment} platform already.") from None
+        return await self.platform(name)
 
     async def set_paused(self, name: str, paused: bool) -> Platform:
         """Stop or resume the pulls of a platform; pushes are taken all the same."""
@@ -128,6 +152,10 @@ class Registry:
             raise RegistryError(f"{platform.name} is not registered (state {platform.state}).",
                                 advice=f"`ocpi-nap platform register {platform.name}` first.")  # fmt: skip
         return self.peer(platform, token)
+
+
+def _refused_url(error: net.Refused) -> RegistryError:
+    return RegistryError(f"VERSIONS_URL: {error}.", advice="OCPI_NAP_ALLOW_PRIVATE_NETWORKS=1 allows it for tests.")
 
 
 def announced_operators(platform: Platform, roles: list[dict[str, Any]]) -> list[Operator]:

@@ -9,7 +9,7 @@ import msgspec
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from ocpi_nap.model.platform import Operator, Platform, PlatformSettings
+from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.store.database import Database
 
 Conn = AsyncConnection[Any]
@@ -62,6 +62,24 @@ async def insert_operators(conn: Conn, platform_id: int, environment: str, opera
             (platform_id, operator.country_code, operator.party_id, environment, operator.name, operator.url,
              Jsonb(operator.details) if operator.details else None, source),
         )  # fmt: skip
+
+
+async def put_operators(conn: Conn, platform_id: int, environment: str, operators: list[Operator]) -> None:
+    """Add operators, or give those that are there a new name and URL; raises UniqueViolation as `insert_operators` does."""
+    for operator in operators:
+        await conn.execute(
+            "UPDATE operator SET name = %s, url = %s, details = NULL WHERE platform_id = %s AND country_code = %s AND party_id = %s",
+            (operator.name, operator.url, platform_id, operator.country_code, operator.party_id),
+        )
+    await insert_operators(conn, platform_id, environment, operators)
+
+
+async def remove_operators(conn: Conn, platform_id: int, parties: list[Party]) -> None:
+    """Operators whose data no longer comes over the platform; what is stored of them is published no more."""
+    for country_code, party_id in parties:
+        await conn.execute(
+            "DELETE FROM operator WHERE platform_id = %s AND country_code = %s AND party_id = %s", (platform_id, country_code, party_id)
+        )
 
 
 async def update_platform(conn: Conn, platform_id: int, values: dict[str, Any]) -> None:
