@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shlex
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import jsonschema
 import pytest
 
 from tests.e2e.conftest import Nap, free_port
+from tests.e2e.cpo import Cpo
 
 API = "/api/charging-network/v1"
 
@@ -118,6 +120,35 @@ async def test_documentation_health_and_metrics(nap: Nap) -> None:
         metrics = (await read(nap, "/metrics"))[2].decode()
         assert 'ocpi_nap_ocpi_requests_total{method="GET",module="-",status="401",version="-"} 1.0' in metrics
     assert (await read(nap, "/nothing"))[0] == 404
+
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs/data.md"
+
+
+async def test_the_guide_for_data_users(nap: Nap) -> None:
+    """Each address in docs/data.md answers as printed there (… stands for anything), and the Python example runs."""
+    cpo = await Cpo("2.3.0", count=1).start()
+    await nap.cli(
+        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
+    )  # fmt: skip
+    await nap.cli("platform", "register", "acme")
+    async with asyncio.timeout(30):
+        while not await count(nap, "locations", "features") or not await count(nap, "tariffs", "tariffs"):
+            pass
+    guide = GUIDE.read_text().replace("http://127.0.0.1:8000", nap.url)
+    examples = re.findall(r"```console\n\$ curl (.*?)(\S+)\n(.*?)\n```", guide, re.DOTALL)
+    assert len(examples) == 5
+    for options, url, printed in examples:
+        accepted = {"Accept-Encoding": "gzip" if "--compressed" in options else "identity"}
+        status, _, body = await read(nap, url.removeprefix(nap.url), **accepted)
+        answer = str(status) if "http_code" in options else body.decode()
+        assert re.fullmatch(".*".join(re.escape(part) for part in printed.split("…")), answer, re.DOTALL), (url, answer)
+    code = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert out.decode() == "Asema 0 1/1 free\n"
+    await cpo.stop()
 
 
 async def test_commands(nap: Nap) -> None:

@@ -9,6 +9,7 @@ import click
 import typer
 
 from ocpi_nap.app import collect_garbage_rarely
+from ocpi_nap.cli.db import db_app
 from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
@@ -17,7 +18,6 @@ from ocpi_nap.registry import RegistryError
 
 app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
-db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(platform_app, name="platform")
 app.add_typer(db_app, name="db")
 
@@ -44,14 +44,6 @@ def jobs() -> None:
     from ocpi_nap.cli.serve import run_background
 
     run_background()
-
-
-@db_app.command()
-def upgrade() -> None:
-    """Bring the database's schema up to this release."""
-    from ocpi_nap.cli.context import upgrade_database
-
-    upgrade_database()
 
 
 def main() -> None:

@@ -69,14 +69,3 @@ async def open_context(settings: Settings | None = None) -> AsyncIterator[Contex
         finally:
             await client.close()
             await db.close()
-
-
-def upgrade_database() -> None:
-    """Open the database, which brings its schema up to date, and say so."""
-    import asyncio
-
-    async def act() -> None:
-        async with database_dsn(load_settings()):
-            print("The database is up to date.")
-
-    asyncio.run(act())

