@@ -7,14 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocpi_nap.cli.context import Context, load_settings, open_context
+from ocpi_nap.cli.demo import healthy
 from ocpi_nap.registry import handshake, onboarding
 from ocpi_nap.simulator.platform import SimulatedPlatform
 
@@ -72,17 +71,9 @@ async def running(folder: Path, workers: int = 2) -> AsyncIterator[Nap]:
     async with open_context(load_settings()) as context:
         server = await asyncio.to_thread(subprocess.Popen, command, stdout=subprocess.DEVNULL)
         try:
-            while not await asyncio.to_thread(_healthy, url):
+            while not await asyncio.to_thread(healthy, url):
                 assert server.poll() is None, "the service did not start"
             yield Nap(url, mqtt_port, context, server)
         finally:
             server.terminate()
             await asyncio.to_thread(server.wait, 30)
-
-
-def _healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,6 +39,11 @@ def collect_garbage_rarely() -> None:
     """Thousands of objects live for the length of a batch: the default thresholds would traverse them for half of the CPU time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def end_with_parent() -> None:
+    """A worker whose `serve` was killed must not keep the port: the kernel sends it SIGTERM."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def identity(settings: Settings) -> OwnIdentity:
@@ -117,6 +124,7 @@ class App:
 
 def create_app() -> App:
     """Factory for the server's worker processes: `serve` hands the running database and broker over in the environment."""
+    end_with_parent()
     collect_garbage_rarely()
     settings = Settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

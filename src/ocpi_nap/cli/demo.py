@@ -78,7 +78,7 @@ async def _served(url: str, arguments: list[str]) -> AsyncIterator[subprocess.Po
         for _ in range(_START_SECONDS * 10):
             if server.poll() is not None:
                 raise CliError("The service did not start; the lines above say why.")
-            if await asyncio.to_thread(_healthy, url):
+            if await asyncio.to_thread(healthy, url):
                 break
             await asyncio.sleep(0.1)
         else:
@@ -93,7 +93,8 @@ async def _served(url: str, arguments: list[str]) -> AsyncIterator[subprocess.Po
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def _healthy(url: str) -> bool:
+def healthy(url: str) -> bool:
+    """Whether a service answers there and its database does."""
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
             return bool(answer.status == 200)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -138,7 +138,7 @@ class Follower:
         if location_pks is None:
             rows = await sql.load_operators(self._db, self._environments)
             ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-            self.operators = [render._encode(render.operator(*row)) for row in ordered]
+            self.operators = [render.encode(render.operator(*row)) for row in ordered]
             self.operators_version += 1
         if location_pks is None or location_pks:
             found = await sql.load_locations(self._db, self._environments, location_pks)
@@ -162,6 +162,3 @@ class Follower:
             index.put(entry)
         for gone in set(pks) - {row.pk for row in rows}:
             index.drop(gone)
-
-
-Sync = Callable[[], Awaitable[None]]

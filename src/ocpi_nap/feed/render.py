@@ -12,7 +12,7 @@ from ocpi_nap.model.objects import Connector, DisplayText, Evse, GeoLocation, Ho
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store.feed import FeedEvse, FeedLocation, FeedTariff
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class _RawEvse(msgspec.Struct):
@@ -116,12 +116,12 @@ def location(row: FeedLocation) -> tuple[bytes | None, bytes, datetime]:
             continue
         shown.append(_evse(evse, doc, modified_at))
         status = {"evseId": evse.public_id, "modifiedAt": format_ms(evse.status_at), "status": evse.status}
-        statuses.append(_encode(status))
+        statuses.append(encode(status))
     latest = max(times)
     doc_location = objects.decode_location(row.doc)
     if not shown or doc_location.coordinates is None:
         return None, b"", latest
-    return _encode(_feature(row, doc_location, shown, latest)), b",".join(statuses), latest
+    return encode(_feature(row, doc_location, shown, latest)), b",".join(statuses), latest
 
 
 def _feature(row: FeedLocation, doc: objects.Location, evses: list[dict[str, Any]], modified_at: datetime) -> dict[str, Any]:
@@ -190,4 +190,4 @@ def tariff(row: FeedTariff) -> tuple[bytes | None, bytes, datetime]:
                "energyProductName": doc.energy_mix.energy_product_name}  # fmt: skip
         shown["energyMix"] = {name: value for name, value in mix.items() if value is not None}
     shown["lastUpdated"] = format_ms(row.last_updated or row.modified_at)
-    return _encode(shown), b"", row.modified_at
+    return encode(shown), b"", row.modified_at
