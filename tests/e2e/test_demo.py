@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ async def run(environment: dict[str, str], port: int) -> tuple[asyncio.subproces
     """Start it and return what it printed up to the end of its explanation."""
     ports = ["--port", str(port), "--simulator-port", str(port + 1)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ocpi_nap", "demo", *ports, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        str(Path(sys.executable).with_name("ocpi-nap")), "demo", *ports, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout is not None
     printed = ""
@@ -73,6 +74,11 @@ async def test_the_demo(tmp_path: Path) -> None:
     for feature in features:
         longitude, latitude = feature["geometry"]["coordinates"]
         assert 59 < latitude < 70.5 and 19 < longitude < 32
+    commands = re.findall(r"^ +(.*ocpi-nap platform .*)$", printed, re.M)
+    assert len(commands) == 3
+    for command in commands:
+        done = await asyncio.create_subprocess_shell(command, env=environment, stdout=asyncio.subprocess.DEVNULL)
+        assert await done.wait() == 0, command
     assert "Stopped" in await stop(process)
 
     process, printed = await run(environment, port)

@@ -140,6 +140,7 @@ def _record(spec: PlatformSpec, versions_url: str) -> onboarding.OnboardingRecor
 
 
 def _explain(url: str, settings: Settings) -> None:
+    command = os.path.relpath(sys.argv[0]) if "/" in sys.argv[0] else "ocpi-nap"
     lines = f"""
 The network is live. Open
   {url}/swagger/
@@ -154,9 +155,9 @@ Watch it
   mosquitto_sub -h 127.0.0.1 -p {settings.mqtt_port} -t 'status-v1/#' -v
 
 Look behind it
-  ocpi-nap platform list
-  ocpi-nap platform show {PLATFORMS[0].name}
-  ocpi-nap platform pull {PLATFORMS[0].name} --full
+  {command} platform list
+  {command} platform show {PLATFORMS[0].name}
+  OCPI_NAP_ALLOW_PRIVATE_NETWORKS=1 {command} platform pull {PLATFORMS[0].name} --full
 
 Ctrl-C stops everything."""
     print(lines, flush=True)

@@ -7,7 +7,6 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -18,7 +17,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from swagger_ui_bundle import swagger_ui_path
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import schema
@@ -170,7 +168,7 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
     async def swagger_folder() -> RedirectResponse:
         return RedirectResponse("/swagger/")
 
-    app.mount("/swagger", StaticFiles(directory=str(Path(swagger_ui_path))))
+    app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))  # Swagger UI itself
 
     async def on_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500

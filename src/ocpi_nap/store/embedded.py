@@ -75,6 +75,8 @@ class EmbeddedPostgres:
         self._home.parent.mkdir(parents=True, exist_ok=True)
         self._check_version()
         self._runtime.mkdir(mode=0o755, exist_ok=True)
+        if self._runtime.stat().st_uid != os.geteuid():  # anybody may make folders in /tmp
+            raise RuntimeError(f"{self._runtime} belongs to another user: remove it, or set TMPDIR to a folder of your own")
         # The library's lock file would be shared by all users of the machine; ours belongs to this data directory.
         PostgresServer.runtime_path = self._runtime
         PostgresServer.lock_path = self._runtime / ".lockfile"
