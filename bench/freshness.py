@@ -1,4 +1,4 @@
-"""From a push to its message on MQTT: 64 platforms push 500 changes a second in all; every change must arrive."""
+"""From a push to its message on MQTT: 64 platforms push over 500 changes a second in all; every change must arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ocpi_nap.simulator.network import NetworkSpec, SimulatedOperator
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
 
 _PLATFORMS = 64
-_RATE = 500
+_RATE = 505  # the target is 500: a slow moment of this process must not miss it
 _WARM_UP = 1
 """Seconds that are not counted: the first look-up of each token, the first plan of each statement."""
 _LETTERS = "ABCDEFGH"
