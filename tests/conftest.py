@@ -15,6 +15,7 @@ from fasteners import InterProcessLock
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.embedded import EmbeddedPostgres
 from ocpi_nap.store.migrate import migrate
+from tests.interface import Ocpi, interface
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -65,3 +66,10 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     db = await Database.open(dsn)
     yield db
     await db.close()
+
+
+@pytest.fixture
+async def ocpi(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
+    """The OCPI interface in this process, over a fresh database."""
+    async with interface(database, tmp_path) as made:
+        yield made

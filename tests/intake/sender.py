@@ -13,7 +13,7 @@ from ocpi_nap.intake.crawl import ModuleReport, pull
 from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi.client import Peer
 from ocpi_nap.store import registry as sql
-from tests.intake.conftest import Ocpi
+from tests.interface import Ocpi
 
 Answer = web.StreamResponse
 Handler = Callable[[web.Request, list[Any]], Any]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.asgi import Reply
 from tests.e2e.cpo import location, tariff
-from tests.intake.conftest import LARGEST, Ocpi
+from tests.interface import LARGEST, Ocpi
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 LATER = "2026-03-01T00:00:00Z"

@@ -13,8 +13,8 @@ from ocpi_nap.intake.crawl import repair_location
 from ocpi_nap.ocpi import client as client_module
 from ocpi_nap.ocpi.ports import NodeKey
 from tests.e2e.cpo import location, tariff
-from tests.intake.conftest import Ocpi
 from tests.intake.sender import Sender, by_offset, envelope_of, page, raw, sender
+from tests.interface import Ocpi
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 

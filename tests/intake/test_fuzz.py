@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.e2e.cpo import location, tariff
-from tests.intake.conftest import Ocpi
+from tests.interface import Ocpi
 
 REQUESTS = 7_000
 VALUES: list[Any] = [

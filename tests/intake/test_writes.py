@@ -10,7 +10,7 @@ import pytest
 
 from tests.asgi import Reply
 from tests.e2e.cpo import location
-from tests.intake.conftest import Ocpi
+from tests.interface import Ocpi
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 LATER = "2026-03-01T00:00:00Z"

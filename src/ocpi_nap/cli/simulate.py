@@ -14,6 +14,7 @@ from ocpi_nap.cli.errors import CliError
 from ocpi_nap.model.ids import parse_operator
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.simulator.faults import FAULTS
 from ocpi_nap.simulator.finland import FIRST_PORT, PLATFORMS
 from ocpi_nap.simulator.network import NetworkSpec, SimulatedOperator
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
@@ -35,10 +36,19 @@ def simulate(
     rate: Annotated[float, typer.Option(help="Status changes a second.")] = 1.0,
     page_size: Annotated[int, typer.Option(help="Largest page.")] = 250,
     seed: Annotated[int, typer.Option(help="Another seed, another network.")] = 1,
+    fault: Annotated[list[str] | None, typer.Option(help="A deviation by name, repeatable; `--faults` lists them.")] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="List the deviations that can be simulated, and end.")] = False,
     register_at: Annotated[str | None, typer.Option(help="Register ourselves at this NAP's versions URL.")] = None,
     register_token: Annotated[str | None, typer.Option(help="With this token A (`ocpi-nap platform issue-token`).")] = None,
 ) -> None:
     """Run simulated CPO platforms until Ctrl-C, and print how to onboard them."""
+    if faults:
+        for known in FAULTS.values():
+            print(f"{known.name:26} {known.reference:6} {known.text}")
+        return
+    unknown = sorted(set(fault or ()) - set(FAULTS))
+    if unknown or (fault and version is None):
+        raise CliError(f"--fault {unknown[0]}: unknown; `--faults` lists all." if unknown else "--fault needs --version.")
     if version is None:
         specs = list(PLATFORMS)
     else:
@@ -51,7 +61,8 @@ def simulate(
                                   locations, evses, connectors, tariffs, seed)  # fmt: skip
         except ValueError as error:
             raise CliError(f"{error}.") from None
-        specs = [PlatformSpec(name, network, parties[0].country_code, parties[0].party_id, token, encoding, page_size, rate)]
+        specs = [PlatformSpec(name, network, parties[0].country_code, parties[0].party_id, token, encoding, page_size, rate,
+                              tuple(fault or ()))]  # fmt: skip
     if register_at is not None and (version is None or register_token is None):
         raise CliError("--register-at needs --version and --register-token.")
     asyncio.run(_run(specs, host, port, state_dir, (register_at, register_token or "") if register_at else None))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
+import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +18,14 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 from ocpi_nap.model import timestamps
 from ocpi_nap.ocpi import envelope, tokens
+from ocpi_nap.ocpi.client import OcpiClient
 from ocpi_nap.ocpi.errors import CannotUsePeer, Invalid, MethodNotAllowed, NotAuthenticated, NotFound, OcpiError
 from ocpi_nap.simulator import state as states
+from ocpi_nap.simulator.faults import FAULTS, Answered, Listing, Lost, Push, Reply
 from ocpi_nap.simulator.network import Json, Network, NetworkSpec
 from ocpi_nap.simulator.state import SimulatedState
 
@@ -41,6 +47,8 @@ class PlatformSpec:
     token_encoding: Literal["raw", "base64"] = "raw"
     page_size: int = 250
     changes_per_second: float = 1.0
+    faults: tuple[str, ...] = ()
+    """Names of simulator.faults."""
 
 
 @dataclass
@@ -72,6 +80,8 @@ class SimulatedPlatform:
         if self.state.token_b is not None:
             self.registered.set()
         self.url = ""
+        self.faults = spec.faults
+        self._struck: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
         self._chance = random.Random()
 
@@ -100,21 +110,61 @@ class SimulatedPlatform:
 
     # what the NAP asks
 
-    async def _serve(self, request: web.Request) -> web.Response:
-        headers: dict[str, str] = {}
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer in stages, each of which the faults may change."""
+        reply = Reply(request, self.url, self._struck)
+        faults = [FAULTS[name] for name in self.faults]
         try:
-            path = request.path.strip("/").split("/")[1:] if request.path.startswith("/ocpi/") else []
-            data = await self._answer(request, path, headers)
-            status, body = 200, envelope.success(data)
-        except OcpiError as error:
-            status, body, headers = error.http_status, envelope.failure(error), dict(error.headers)
-        for name in ("X-Request-ID", "X-Correlation-ID"):
-            if name in request.headers:
-                headers[name] = request.headers[name]
-        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+            try:
+                path = request.path.strip("/").split("/")[1:] if request.path.startswith("/ocpi/") else []
+                reply.kind = self._kind(path)
+                for fault in faults:
+                    waiting = fault.before(reply) if fault.before else None
+                    if waiting is not None:
+                        await waiting
+                reply.data = await self._answer(reply, path)
+                for fault in faults:
+                    if fault.after is not None:
+                        fault.after(reply)
+                body = envelope.success(reply.data)
+            except OcpiError as error:
+                reply.status, body = error.http_status, envelope.failure(error)
+                reply.headers = dict(error.headers)
+            for name in ("X-Request-ID", "X-Correlation-ID"):
+                if name in request.headers:
+                    reply.headers[name] = request.headers[name]
+            if any(fault.wire for fault in faults):
+                body = self._rewritten(reply, body)
+        except Answered as answered:
+            return answered.response
+        except Lost:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        return web.Response(status=reply.status, body=body, content_type=reply.content_type or None, headers=reply.headers)
 
-    async def _answer(self, request: web.Request, path: list[str], headers: dict[str, str]) -> Any:
-        token = self._token(request)
+    def _rewritten(self, reply: Reply, body: bytes) -> bytes:
+        reply.envelope = msgspec.json.decode(body)
+        for name in self.faults:
+            change = FAULTS[name].wire
+            if change is not None:
+                change(reply)
+        return reply.body or msgspec.json.encode(reply.envelope)
+
+    def _kind(self, path: list[str]) -> Any:
+        match path:
+            case ["versions"]:
+                return "versions"
+            case [number] if number == self.spec.network.version:
+                return "details"
+            case [_, ("credentials" | "locations" | "tariffs") as module]:
+                return module
+            case [_, "locations" | "tariffs", *_]:
+                return "object"
+        return "other"
+
+    async def _answer(self, reply: Reply, path: list[str]) -> Any:
+        request, token = reply.request, self._token(reply)
         number = self.spec.network.version
         if path == ["versions"]:
             return [{"version": number, "url": f"{self.url}/ocpi/{number}"}]
@@ -127,12 +177,14 @@ class SimulatedPlatform:
                 raise NotAuthenticated("token C is required")
             if request.method != "GET":
                 raise MethodNotAllowed("only GET", allow="GET")
-            return self._objects(request, path[1:], headers)
+            return self._objects(reply, path[1:])
         raise NotFound("nothing here")
 
-    def _token(self, request: web.Request) -> str:
+    def _token(self, reply: Reply) -> str:
         """The caller's token, if it is one of ours and in the one encoding that this platform reads."""
-        given = request.headers.get("Authorization", "")
+        given = reply.request.headers.get("Authorization", "")
+        if not given and reply.kind == "versions" and "versions-refuse-token" in self.faults:
+            return ""
         for token in (self.state.token_c, None if self.state.token_a_used else self.state.token_a):
             if token is not None and given == tokens.outbound_header(token, self.spec.token_encoding):
                 return token
@@ -144,25 +196,43 @@ class SimulatedPlatform:
         role = {"role": "SENDER"} if self.network.version.has_roles else {}
         return {"version": number, "endpoints": [{"identifier": name, **role, "url": url} for name, url in urls.items()]}
 
-    def _objects(self, request: web.Request, path: list[str], headers: dict[str, str]) -> Any:
+    def _objects(self, reply: Reply, path: list[str]) -> Any:
         """A page of locations or tariffs, or one object of them by id."""
+        request = reply.request
         objects = self.network.locations if path[0] == "locations" else self.network.tariffs
         if len(path) > 1:
-            found: Any = next((item for item in objects if item["id"] == path[1]), None)
+            found: Any = next((item for item in self._sent(path[0], objects) if item["id"] == path[1]), None)
             for level, identity in zip((("evses", "uid"), ("connectors", "id")), path[2:], strict=False):
-                found = next((part for part in (found or {}).get(level[0], ()) if part[level[1]] == identity), None)
+                found = next((part for part in (found or {}).get(level[0]) or () if part[level[1]] == identity), None)
             if found is None:
                 raise NotFound("no such object")
             return found
         since = _moment(request.query.get("date_from"))
-        if since is not None:
+        if since is not None and "date-from-ignored" not in self.faults:
             objects = [item for item in objects if item["last_updated"] >= timestamps.format_ms(since)]
         offset, limit = _count(request, "offset", 0), min(max(1, _count(request, "limit", self.spec.page_size)), self.spec.page_size)
-        headers |= {"X-Total-Count": str(len(objects)), "X-Limit": str(limit)}
+        offset = int(request.query.get("cursor", f"c{offset}")[1:])
+        objects = self._sent(path[0], objects)
+        reply.headers |= {"X-Total-Count": str(len(objects)), "X-Limit": str(limit)}
         if offset + limit < len(objects):
-            following = request.url.update_query(offset=offset + limit, limit=limit)
-            headers["Link"] = f'<{self.url}{following.raw_path_qs}>; rel="next"'
+            reply.headers["Link"] = f'<{reply.page_url(offset=offset + limit, limit=limit)}>; rel="next"'
+        reply.listing = Listing(objects, offset, limit)
         return objects[offset : offset + limit]
+
+    def _sent(self, module: str, objects: list[Json]) -> list[Json]:
+        """The objects as they go out: as they are, or changed copies."""
+        changes = [change for name in self.faults if (change := getattr(FAULTS[name], module[:-1])) is not None]
+        if changes:
+            objects = copy.deepcopy(objects)
+            for item in objects:
+                for change in changes:
+                    change(item)
+        return objects
+
+    @property
+    def sent_locations(self) -> list[Json]:
+        """All locations as the NAP gets them."""
+        return self._sent("locations", self.network.locations)
 
     # the handshake
 
@@ -171,7 +241,9 @@ class SimulatedPlatform:
         if request.method == "GET":
             return self._own_credentials(token)
         if request.method == "DELETE" and registered:
-            self.state.token_b = self.state.token_c = None
+            self.state.token_b = None
+            if "delete-forgotten" not in self.faults:
+                self.state.token_c = None
             self.registered.clear()
             self._keep("unregistered by the NAP")
             return {}
@@ -184,9 +256,10 @@ class SimulatedPlatform:
             token_b, url = str(body["token"]), str(body["url"])
         except (msgspec.MsgspecError, KeyError):
             raise Invalid("a credentials object with token and url is required") from None
-        receivers = await self._call_back(token_b, url)
-        self.state.token_b, self.state.token_c, self.state.receivers = token_b, tokens.generate(), receivers
-        self.state.token_a_used = True
+        receivers = {} if "no-call-back" in self.faults else await self._call_back(token_b, url)
+        kept = self.state.token_c if registered and "same-token" in self.faults else None
+        self.state.token_b, self.state.token_c, self.state.receivers = token_b, kept or tokens.generate(), receivers
+        self.state.token_a_used, self.state.nap_url = True, url
         self.registered.set()
         self._keep("registered" if not registered else "new credentials of the NAP taken")
         return self._own_credentials(self.state.token_c)
@@ -197,6 +270,7 @@ class SimulatedPlatform:
         self.state.token_c = tokens.generate()
         answer = await self._call("POST", endpoints["credentials"], token, self._own_credentials(self.state.token_c))
         self.state.token_b, self.state.receivers, self.state.token_a_used = answer["data"]["token"], endpoints, True
+        self.state.nap_url = versions_url
         self.registered.set()
         self._keep("registered")
 
@@ -217,10 +291,16 @@ class SimulatedPlatform:
         return {entry["identifier"]: entry["url"] for entry in details["data"]["endpoints"]}
 
     async def _call(self, method: str, url: str, token: str, body: Any = None) -> Json:
-        headers = {"Authorization": tokens.outbound_header(token, self.spec.token_encoding), "Content-Type": "application/json"}
+        return await self._send(method, url, self._headers(token), body)
+
+    def _headers(self, token: str) -> dict[str, str]:
+        ids = {"X-Request-ID": str(uuid.uuid4()), "X-Correlation-ID": str(uuid.uuid4())}
+        return {"Authorization": tokens.outbound_header(token, self.spec.token_encoding), "Content-Type": "application/json", **ids}
+
+    async def _send(self, method: str, url: str, headers: dict[str, str], body: Any) -> Json:
         data = None if body is None else msgspec.json.encode(body)
         try:
-            async with self._session.request(method, url, data=data, headers=headers) as answer:
+            async with self._session.request(method, URL(url, encoded=True), data=data, headers=headers) as answer:
                 found: Json = msgspec.json.decode(await answer.read(), type=dict)
                 if answer.status >= 300 or found.get("status_code") != 1000:
                     raise Invalid(f"{method} {url}: HTTP {answer.status}, {found.get('status_code')} {found.get('status_message', '')}")
@@ -243,17 +323,31 @@ class SimulatedPlatform:
             evse = self.network.locations[i]["evses"][j]
             self.state.statuses[f"{i}/{j}"] = (evse["status"], evse["last_updated"])
             if self.registered.is_set():
-                await self._push(i, evse)
+                await self._push_live(i, evse)
 
-    async def _push(self, i: int, evse: Json) -> None:
-        """PATCH the status; now and then PUT the whole EVSE, as platforms do. A lost push is healed by the next pull."""
+    async def push(self, i: int, evse: Json, *, whole: bool = False) -> int:
+        """PATCH the status of an EVSE, or PUT it; returns the OCPI status code, raises OcpiError when it did not work."""
+        if "locations" not in self.state.receivers:  # "no-call-back": looked up when it is needed
+            assert self.state.token_b is not None
+            self.state.receivers = await self._call_back(self.state.token_b, self.state.nap_url)
         party = self.network.location_party(i)
-        url = f"{self.state.receivers['locations']}/{party.country_code}/{party.party_id}/{self.network.locations[i]['id']}/{evse['uid']}"
-        whole = self._chance.random() < 0.05
+        ids = [party.country_code, party.party_id, self.network.locations[i]["id"], evse["uid"]]
         body = evse if whole else {"status": evse["status"], "last_updated": evse["last_updated"]}
+        headers = {"OCPI-from-country-code": self.spec.country_code, "OCPI-from-party-id": self.spec.party_id}
+        push = Push("PUT" if whole else "PATCH", self.state.receivers["locations"], ids, dict(body), headers)
         assert self.state.token_b is not None
+        push.headers = self._headers(self.state.token_b) | push.headers
+        for name in self.faults:
+            change = FAULTS[name].push
+            if change is not None:
+                change(push)
+        answer = await self._send(push.method, OcpiClient.object_url(push.base, *push.ids), push.headers, push.body)
+        return int(answer["status_code"])
+
+    async def _push_live(self, i: int, evse: Json) -> None:
+        """Now and then PUT the whole EVSE, as platforms do. A lost push is healed by the next pull."""
         try:
-            await self._call("PUT" if whole else "PATCH", url, self.state.token_b, body)
+            await self.push(i, evse, whole=self._chance.random() < 0.05)
             self.pushed.accepted += 1
         except CannotUsePeer as error:
             self.pushed.unreachable += 1

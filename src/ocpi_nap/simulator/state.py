@@ -19,6 +19,8 @@ class SimulatedState(msgspec.Struct):
     """What we send to the NAP."""
     token_c: str | None = None
     """What the NAP sends to us."""
+    nap_url: str = ""
+    """Their versions URL."""
     receivers: dict[str, str] = {}
     """Their endpoints by module identifier."""
     statuses: dict[str, tuple[str, str]] = {}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.receiver import ReceiverService
@@ -41,6 +40,7 @@ class Ocpi:
     db: Database
     registry: Registry
     issues: IssueLog
+    receiver: ReceiverService
     repairs: list[NodeKey] = field(default_factory=list)
 
     async def platform(self, version: str, *parties: str, **settings: Any) -> str:
@@ -70,8 +70,9 @@ class Ocpi:
         return {table: await self.db.fetch_all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
 
 
-@pytest.fixture
-async def ocpi(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
+@asynccontextmanager
+async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
+    """The interface over a database."""
     client = await OcpiClient.open()
     identity = OwnIdentity("https://nap.example/ocpi/versions", "FI", "NAP", {"name": "Nap"})
     registry = Registry(database, Vault.open(tmp_path), client, identity, allow_private=True)
@@ -84,7 +85,7 @@ async def ocpi(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
     options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST)
     app = OcpiApp(TokenAuthenticator(database), CredentialsService(registry), receiver, options)
     running = asyncio.create_task(writer.run())
-    yield Ocpi(app, database, registry, issues, repairs)
+    yield Ocpi(app, database, registry, issues, receiver, repairs)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await client.close()
