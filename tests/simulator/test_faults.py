@@ -89,7 +89,7 @@ async def test_lists_that_become_empty(nap: Nap, version: str) -> None:
         platform.faults = ("list-empty",)
         held = await nap.pull()
         assert held["locations"].complete and held["locations"].counts.withheld == 12 and held["locations"].counts.withdrawn == 0
-        assert await nap.counts() == expected(platform)
+        assert await nap.counts() == expected(platform) | {"tariffs": 0}  # so few may go at once
 
 
 @pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])

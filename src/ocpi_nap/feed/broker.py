@@ -107,7 +107,7 @@ class EmbeddedBroker:
         ]
         return {
             "server_name": "ocpi-nap",
-            "listen": f"127.0.0.1:{_free_port('127.0.0.1')}",
+            "listen": "127.0.0.1:-1",  # NATS' own protocol, which nobody uses: any free port
             "jetstream": {"store_dir": str(self._folder), "max_memory_store": 64 << 20, "max_file_store": 1 << 30},
             "mqtt": {"listen": f"{self.host}:{self.port}", "no_auth_user": "anonymous", "max_ack_pending": 1000},
             "authorization": {"users": users},

@@ -87,17 +87,21 @@ class AlreadyRunning(Exception):
 
 async def pull(
     db: Database, client: OcpiClient, peer: Callable[[Party | None], Peer], platform: Platform, *, full: bool,
-    progress: Progress | None = None, confirm: bool = False,
+    progress: Progress | None = None, confirm: bool = False, on_wait: Callable[[], None] | None = None,
 ) -> PullReport:  # fmt: skip
     """Crawl tariffs, then locations. ``peer`` gives the connection for a party (per-operator scope) or the platform.
 
-    ``confirm`` lets a withdrawal pass that the guard would hold back (D17). Raises AlreadyRunning.
+    ``confirm`` lets a withdrawal pass that the guard would hold back (D17). While another pull of the platform runs:
+    ``on_wait`` is called and its end awaited, or AlreadyRunning raised where there is none.
     """
     issues = IssueLog(db)
     async with db.connection() as conn:
         row = await (await conn.execute("SELECT pg_try_advisory_lock(8413, %s)", (platform.id,))).fetchone()
         if not row or not row[0]:
-            raise AlreadyRunning(f"a pull of {platform.name} is already running")
+            if on_wait is None:
+                raise AlreadyRunning(f"a pull of {platform.name} is already running")
+            on_wait()
+            await conn.execute("SELECT pg_advisory_lock(8413, %s)", (platform.id,))
         try:
             reports: PullReport = {}
             modules: tuple[Module, ...] = ("tariffs", "locations")
@@ -178,7 +182,10 @@ class _Crawl:
     async def run(self) -> None:
         started = datetime.now(UTC)
         crawl_id = await crawls.start_crawl(self.db, self.platform.id, self.module, self.scope_name, self.full, started)
-        self.context = Context(self.platform.id, self.version, self.platform.settings, "pull", started, crawl_started=started,
+        # The first full pull counts from the registration (R85): what is pushed between the two is newer than the list (R125).
+        registered = await crawls.registered_since_last_full(self.db, self.platform.id, self.module, self.scope_name)
+        since = registered or started
+        self.context = Context(self.platform.id, self.version, self.platform.settings, "pull", started, crawl_started=since,
                                partial_evses=not self.full and self.platform.settings.delta_evses_partial)  # fmt: skip
         crawler, error, complete = None, None, False
         http_status: int | None = None
@@ -193,7 +200,7 @@ class _Crawl:
             await self._finish_writing()
             complete = True
             if self.full and not crawler.unstable:
-                await self._reconcile(started)
+                await self._reconcile(since)
             if self.full and self.module == "locations":
                 await self._note_shared_uids()
         except CrawlFailed as failed:
@@ -323,7 +330,7 @@ class _Crawl:
             issue = Issue("uid", "uid_shared", f"also under {', '.join(places[1:4])}: both are kept", uid[:60])
             self.issues.add(self.platform.id, f"locations/{places[0]}/{uid}", [issue])
 
-    async def _reconcile(self, started: datetime) -> None:
+    async def _reconcile(self, since: datetime) -> None:
         """Withdraw what a complete full pull no longer has (R124), unless that is suspiciously much (D17)."""
         scope = {key: known for key, known in self.known.items() if known.active and (self.scope is None or key[1:3] == self.scope)}
         gone = [known.pk for key, known in scope.items() if key not in self.seen]
@@ -335,7 +342,7 @@ class _Crawl:
                 self.counts.withheld = len(gone)
                 log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(gone), len(scope), self.module)
                 return
-        self.counts.withdrawn = await crawls.withdraw(self.db, self.module, gone, NOT_IN_PULL, started)
+        self.counts.withdrawn = await crawls.withdraw(self.db, self.module, gone, NOT_IN_PULL, since)
         await self.db.notify("feed", "")
 
 

@@ -42,6 +42,8 @@ class Discovered:
     endpoints: dict[str, str]
     encoding: str | None
     offered: list[str]
+    details_url: str
+    """Of the version."""
 
 
 class DiscoveryFailed(Exception):
@@ -88,7 +90,7 @@ async def discover(
     for name in ("credentials", "locations"):
         if name not in endpoints:
             raise DiscoveryFailed("endpoints", f"their version {version} has no {name} endpoint that we could use")
-    return Discovered(version, endpoints, encoding, [number for number, _ in offered])
+    return Discovered(version, endpoints, encoding, [number for number, _ in offered], url)
 
 
 def _offered(answer: Answer) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -32,7 +33,12 @@ class CrawlFailed(Exception):
         self.http_status = http_status
 
 
+class _Keyed(msgspec.Struct):
+    id: Any = None
+
+
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
+_keyed = msgspec.json.Decoder(_Keyed)
 
 
 @dataclass(slots=True)
@@ -193,14 +199,19 @@ class Crawler:
 
 
 def _items(answer: Answer) -> list[bytes]:
-    """The objects of ``data`` as slices of the body; null and absent are an empty page (R131)."""
+    """The objects of ``data`` as slices of the body; null and absent are an empty page (R131), one object is a list of one.
+
+    Raises CrawlFailed for anything else: taken as empty, it would withdraw what we hold.
+    """
     data: bytes = answer.data
     if data == b"null":
         return []
     try:
         return [bytes(item) for item in _lists.decode(data)]
     except msgspec.MsgspecError:
-        return [data] if data.startswith(b"{") else []
+        if data.startswith(b"{") and _keyed.decode(data).id is not None:
+            return [data]
+    raise CrawlFailed("the page's data is no list of objects")
 
 
 def _number(text: str | None) -> int | None:

@@ -41,9 +41,10 @@ class TokenAuthenticator:
             caller = _caller(row)
             if row[3]:
                 await self._first_use(caller, row[1], row[2])
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[reading] = (time.monotonic(), caller)
+            if caller.access == "full":  # what a token opens only grows: less is never remembered
+                if len(self._known) >= _MOST:
+                    self._known.clear()
+                self._known[reading] = (time.monotonic(), caller)
             return caller
         return None
 

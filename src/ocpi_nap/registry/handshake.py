@@ -97,7 +97,7 @@ async def register(registry: Registry, name: str, *, force: bool = False, say: S
             raise failure from None
         await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b)
         say("They answered with token C")
-        return await _verify(registry, await registry.platform(name), theirs.token, say)
+        return await _verify(registry, await registry.platform(name), theirs.token, found.details_url, say)
 
 
 async def _prepare(registry: Registry, platform: Platform, found: Discovered) -> str:
@@ -163,9 +163,8 @@ def _refused(error: PeerError, platform: Platform, unknown: PeerError | None) ->
                          advice=advice(error))  # fmt: skip
 
 
-async def _verify(registry: Registry, platform: Platform, token_c: str, say: Say) -> Platform:
-    """One GET with token C; in the other encoding where that is allowed (R80)."""
-    url = platform.versions_url
+async def _verify(registry: Registry, platform: Platform, token_c: str, url: str, say: Say) -> Platform:
+    """One GET of their version details with token C; in the other encoding where that is allowed (R80)."""
     verified, learnt = False, platform.learnt_encoding
     last: PeerError | None = None
     for encoding in registry.encodings(platform):
@@ -236,7 +235,7 @@ async def _renew(registry: Registry, platform: Platform, version: str | None, sa
         raise failure from None
     await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b,
                            keep_id=token_id)  # fmt: skip
-    return await _verify(registry, await registry.platform(name), theirs.token, say)
+    return await _verify(registry, await registry.platform(name), theirs.token, found.details_url, say)
 
 
 async def unregister(registry: Registry, name: str, *, say: Say = lambda _: None) -> Platform:

@@ -99,6 +99,20 @@ async def last_complete(db: Database, platform_id: int, module: str, scope: str,
     return (row[0], int(row[1])) if row else None
 
 
+_FIRST_SINCE = """
+SELECT max(e.at) FROM platform_event e
+ WHERE e.platform_id = %(platform)s AND e.step = 'registered'
+   AND NOT EXISTS (SELECT FROM crawl c WHERE c.platform_id = %(platform)s AND c.module = %(module)s AND c.scope = %(scope)s
+                      AND c.complete AND c.full_pull AND c.started_at > e.at)
+"""
+
+
+async def registered_since_last_full(db: Database, platform_id: int, module: str, scope: str) -> datetime | None:
+    """When the platform registered, while no full crawl since then was complete; None afterwards."""
+    row = await db.fetch_one(_FIRST_SINCE, {"platform": platform_id, "module": module, "scope": scope})
+    return row[0] if row else None
+
+
 _DUE = """
 INSERT INTO schedule (platform_id, full_pull, due_at)
 SELECT p.id, f.full_pull, now()

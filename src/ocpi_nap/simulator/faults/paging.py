@@ -92,6 +92,13 @@ def _refuse_limit(reply: Reply) -> None:
         raise Invalid("Limit is not a number")
 
 
+def _link_without_limit(reply: Reply) -> None:
+    if "Link" in reply.headers:
+        assert reply.listing is not None
+        query = reply.request.url.update_query(offset=reply.listing.offset + reply.listing.limit).without_query_params("limit")
+        reply.headers["Link"] = f'<{reply.base}{query.raw_path_qs}>; rel="next"'
+
+
 def _small(reply: Reply) -> None:
     assert reply.listing is not None
     if len(reply.data) > 3:
@@ -208,7 +215,8 @@ def _refuse_date(reply: Reply) -> None:
 FAULTS = [
     Fault("link-missing", "I-47", "there is no Link, but X-Total-Count", after=_without("Link")),
     Fault("total-missing", "I-48", "there is no X-Total-Count and X-Limit", after=_without("X-Total-Count", "X-Limit")),
-    Fault("paging-headers-missing", "I-47", "there is neither Link nor X-Total-Count nor X-Limit", after=_without(*_HEADERS)),
+    Fault("paging-headers-missing", "I-47", "there is neither Link nor X-Total-Count nor X-Limit", after=_without(*_HEADERS),
+          settings={"page_size": "5"}),
     Fault("total-of-the-page", "I-48", "X-Total-Count is the number on the page", after=_lists(_page_count)),
     Fault("limit-of-the-page", "I-48", "X-Limit is the number on the page", after=_lists(_limit_count)),
     Fault("link-single-quotes", "I-49", "rel is in single quotes", after=_link("<{}>; rel='next'"), told_as="link-form"),
@@ -219,7 +227,7 @@ FAULTS = [
     Fault("link-bare", "I-49", "the Link is only a URL", after=_link("{}"), told_as="link-form"),
     Fault("link-empty", "I-49", "the last page has an empty Link", after=_lists(_empty_link)),
     Fault("link-relative", "I-49", "the Link's URL is relative", after=_link('<{path}>; rel="next"')),
-    Fault("links-several", "R114", "several links in one header", after=_link('<{}&x=1>; rel="last", <{}>; title="n"; rel="next"')),
+    Fault("links-several", "R114", "several links in one header", after=_link('<{0}&x=1>; rel="last", <{0}>; title="n"; rel="next"')),
     Fault("link-cursor", "I-50", "links carry a cursor", after=_cursor),
     Fault("paging-in-body", "I-51", "pages are chained in the body: data is {next, items}", after=_lists(_body_paging), tolerated=False),
     Fault("link-loop", "I-53", "every Link leads to the same page", after=_lists(_loop), tolerated=False),
@@ -227,7 +235,7 @@ FAULTS = [
           tolerated=False),
     Fault("paging-ignored", "I-54", "everything comes in one answer, whatever is asked for", after=_lists(_whole)),
     Fault("first-page-only", "I-54", "every offset gives the first page", after=_lists(_first_page), tolerated=False),
-    Fault("limit-refused", "I-55", "a limit is answered with 2001", before=_refuse_limit),
+    Fault("limit-refused", "I-55", "a limit is answered with 2001", before=_refuse_limit, after=_lists(_link_without_limit)),
     Fault("small-pages", "R118", "pages of three objects, whatever is asked for", after=_lists(_small)),
     Fault("end-is-404", "I-56", "an offset past the end is answered with 404, and no page has a link", after=_past_end(404)),
     Fault("end-is-416", "I-56", "an offset past the end is answered with 416, and no page has a link", after=_past_end(416)),
