@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 
 from tests.e2e.conftest import Nap, free_port
-from tests.e2e.cpo import Cpo
+from tests.e2e.cpo import Cpo, location
 
 API = "/api/charging-network/v1"
 
@@ -45,6 +45,50 @@ async def simulated(nap: Nap, folder: Path, port: int, *arguments: str) -> Async
 async def read(nap: Nap, path: str, **headers: str) -> tuple[int, str, bytes]:
     async with aiohttp.ClientSession() as session, session.get(nap.url + path, headers=headers) as answer:
         return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
+
+
+class Wire:
+    """A connection of bytes, and the answers on it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, nap: Nap) -> Wire:
+        return cls(*await asyncio.open_connection("127.0.0.1", int(nap.url.rpartition(":")[2])))
+
+    async def ask(self, head: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+        """Send a request, its body once the head was read; status and envelope."""
+        self._writer.write(head.replace("\n", "\r\n").encode() + (b"\r\nExpect: 100-continue" if body else b"") + b"\r\n\r\n")
+        if body:
+            assert b" 100 " in await self._head()
+            self._writer.write(body)
+        answer = (await self._head()).decode()
+        length = re.search(r"content-length: (\d+)", answer)
+        assert length is not None
+        return int(answer.split()[1]), json.loads(await self._reader.readexactly(int(length[1])))
+
+    async def _head(self) -> bytes:
+        return await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 10)
+
+
+async def test_http_as_clients_write_it(nap: Nap) -> None:
+    """Field lessons 2 and 8, R27: an offer of h2c changes nothing, non-ASCII paths are read, no HTTP is told as an envelope."""
+    cpo = await Cpo("2.2.1", encoding="base64").start()
+    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+                  "--country-code", "FI", "--operator", "FI*ABC;Abc;https://abc.example")  # fmt: skip
+    await nap.cli("platform", "register", "acme")
+    body = json.dumps(location("2.2.1", 5) | {"id": "Pöytä"}).encode()
+    head = f"PUT /ocpi/2.2.1/locations/FI/ABC/Pöytä HTTP/1.1\nHost: nap\nAuthorization: {cpo.header(cpo.token_b)['Authorization']}\n"
+    head += f"Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAEAAEAAAAIAAAAB\nContent-Length: {len(body)}"
+    wire = await Wire.open(nap)
+    for expected in (201, 200):
+        status, envelope = await wire.ask(head, body)
+        assert (status, envelope["status_code"]) == (expected, 1000)
+    assert (await cpo.push("GET", "FI/ABC/P%C3%B6yt%C3%A4"))[1]["data"]["id"] == "Pöytä"
+    status, envelope = await (await Wire.open(nap)).ask("no HTTP")
+    assert (status, envelope["status_code"]) == (400, 2001)
+    await cpo.stop()
 
 
 async def count(nap: Nap, path: str, member: str) -> int:

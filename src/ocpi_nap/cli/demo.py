@@ -104,9 +104,9 @@ def healthy(url: str) -> bool:
 
 async def _onboard_all(context: Context, platforms: list[SimulatedPlatform]) -> None:
     known = {platform.name: platform for platform in await context.registry.platforms()}
-    strange = sorted(set(known) - {platform.spec.name for platform in platforms})
-    if strange:
-        raise CliError(f"This database has a platform that is not simulated: {strange[0]}.",
+    simulated = {platform.spec.name for platform in platforms}
+    if known and simulated.isdisjoint(known):
+        raise CliError(f"This database is in use: it has the platform {min(known)}, and none of the demo's.",
                        "Choose another folder for the demo with OCPI_NAP_DATA_DIR.")  # fmt: skip
     for platform in platforms:
         name = platform.spec.name

@@ -53,7 +53,8 @@ def run(host: str, port: int, workers: int) -> None:
             flush=True,
         )
         uvicorn.run(
-            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http="httptools",
+            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop",
+            http="ocpi_nap.cli.wire:Connection",
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
             ws_max_size=1 << 18,
         )  # fmt: skip
