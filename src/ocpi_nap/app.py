@@ -28,6 +28,8 @@ from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
+from ocpi_nap.web.context import SiteOptions
+from ocpi_nap.web.site import create_site, serves
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,11 @@ def identity(settings: Settings) -> OwnIdentity:
     return OwnIdentity(settings.versions_url, settings.country_code.upper(), settings.party_id.upper(), details)
 
 
+def site_options(settings: Settings) -> SiteOptions:
+    """What the settings decide about the pages."""
+    return SiteOptions(public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding)
+
+
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
     """The OCPI client and the registry of this process."""
     client = await OcpiClient.open()
@@ -64,7 +71,7 @@ async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, 
 
 
 class App:
-    """One worker's ASGI application: OCPI under /ocpi, MQTT over WebSocket at /mqtt, everything else is the public API."""
+    """One worker's ASGI application: OCPI under /ocpi, MQTT over WebSocket at /mqtt, pages for people, the public API for the rest."""
 
     def __init__(self, settings: Settings, dsn: str, broker: tuple[str, int]) -> None:
         self._settings = settings
@@ -72,6 +79,7 @@ class App:
         self._relay = MqttRelay(*broker)
         self._ocpi: Any = None
         self._api: Any = None
+        self._site: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,6 +90,8 @@ class App:
             await self._relay(scope, receive, send)
         elif path.startswith("/ocpi/") or path == "/ocpi":
             await self._ocpi(scope, receive, send)
+        elif serves(path):
+            await self._site(scope, receive, send)
         else:
             await self._api(scope, receive, send)
 
@@ -108,6 +118,7 @@ class App:
         self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
         environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
         self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        self._site = create_site(db, registry, site_options(settings))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]
         try:

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     business_logo: str = Field("", description="Logo URL in our business_details; empty: the logo we serve.")
     publish_environments: str = Field("production,test", description="Which platforms' data the public API shows.")
     strict_gzip: bool = Field(False, description="Answer 406 without gzip on /all too (contract section 0).")
+    onboarding: bool = Field(True, description="Show the page on which CPOs ask to be connected.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
     change_days: int = Field(7, description="How long the change feed is kept.")

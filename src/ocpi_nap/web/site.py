@@ -1,0 +1,57 @@
+"""The web application: public pages and console, mounted by `app.py` for the paths that `serves` names."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ocpi_nap.registry import Registry
+from ocpi_nap.store.database import Database
+from ocpi_nap.web import public
+from ocpi_nap.web.assets import PREFIX, Assets
+from ocpi_nap.web.context import SiteOptions, Web, web_of
+from ocpi_nap.web.headers import SafeHeaders
+from ocpi_nap.web.pages import Pages
+
+log = logging.getLogger(__name__)
+
+_FOLDERS = frozenset({"", "static", "onboarding", "console", "map"})
+"""First segments of the paths that are pages; everything else is the public API's."""
+
+
+def serves(path: str) -> bool:
+    """Whether a path belongs to the web application."""
+    return path[1:].partition("/")[0] in _FOLDERS
+
+
+def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastAPI:
+    """The ASGI application of all pages."""
+    assets = Assets()
+    assets.add_package("ocpi_nap.web")
+    pages = Pages(assets, site_name=options.site_name, onboarding=options.onboarding, secure=options.secure)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.web = Web(db, registry, pages, options)
+
+    @app.get(PREFIX + "{name:path}")
+    async def static(request: Request) -> Response:
+        found = assets.serve(request)
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+    app.include_router(public.router)
+    app.add_exception_handler(HTTPException, _on_error)
+    app.add_exception_handler(Exception, _on_error)
+    app.add_middleware(SafeHeaders, https=options.secure)
+    return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    """An error as a page; what went wrong inside is told to the log only."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    kind = "404" if status in (404, 405) else "500"
+    return web_of(request).pages.html("error.html", request, status=status, kind=kind)

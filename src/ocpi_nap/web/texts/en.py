@@ -1,0 +1,25 @@
+"""English."""
+
+TEXTS = {
+    "nav.main": "Main",
+    "nav.skip": "Skip to the content",
+    "nav.home": "Charging network",
+    "nav.data": "Open data",
+    "nav.onboarding": "Deliver data",
+    "nav.console": "Console",
+    "nav.language": "Language",
+    "home.title": "Charging network",
+    "home.lead": "Public recharging points, their prices and their status, collected from operators and open to everybody.",
+    "home.api.title": "Open data",
+    "home.api.text": "Locations, statuses and tariffs as GeoJSON and JSON, without registration. Status changes also come over MQTT.",
+    "home.api.link": "Documentation of the API",
+    "home.cpo.title": "Are you an operator?",
+    "home.cpo.text": "Charge point operators deliver over OCPI 2.1.1, 2.2.1 or 2.3.0. Tell us how to reach your platform.",
+    "home.cpo.link": "Connect your platform",
+    "error.404.title": "This page does not exist",
+    "error.404.text": "The address may be mistyped, or what it showed is gone.",
+    "error.500.title": "Something went wrong on our side",
+    "error.500.text": "Nothing was changed. Try again in a moment; if it stays, tell the staff of this service.",
+    "error.back": "To the start page",
+    "footer.source": "Open source: ocpi-nap {version}",
+}

@@ -1,0 +1,25 @@
+"""Suomi."""
+
+TEXTS = {
+    "nav.main": "Päävalikko",
+    "nav.skip": "Siirry sisältöön",
+    "nav.home": "Latausverkko",
+    "nav.data": "Avoin data",
+    "nav.onboarding": "Toimita tietoja",
+    "nav.console": "Hallinta",
+    "nav.language": "Kieli",
+    "home.title": "Latausverkko",
+    "home.lead": "Julkiset latauspisteet, niiden hinnat ja tila: operaattoreilta koottuna, kaikille avoimena.",
+    "home.api.title": "Avoin data",
+    "home.api.text": "Sijainnit, tilat ja hinnat GeoJSON- ja JSON-muodossa ilman rekisteröitymistä. Tilamuutokset saa myös MQTT:llä.",
+    "home.api.link": "Rajapinnan dokumentaatio",
+    "home.cpo.title": "Oletko latausoperaattori?",
+    "home.cpo.text": "Latausoperaattorit toimittavat tiedot OCPI-versiolla 2.1.1, 2.2.1 tai 2.3.0. Kerro, miten tavoitamme alustasi.",
+    "home.cpo.link": "Liitä alustasi",
+    "error.404.title": "Sivua ei ole",
+    "error.404.text": "Osoitteessa voi olla kirjoitusvirhe, tai sen sisältö on poistunut.",
+    "error.500.title": "Palvelussa tapahtui virhe",
+    "error.500.text": "Mitään ei muutettu. Yritä hetken kuluttua uudelleen; jos virhe toistuu, kerro siitä palvelun ylläpidolle.",
+    "error.back": "Etusivulle",
+    "footer.source": "Avointa lähdekoodia: ocpi-nap {version}",
+}

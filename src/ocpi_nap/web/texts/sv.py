@@ -1,0 +1,25 @@
+"""Svenska."""
+
+TEXTS = {
+    "nav.main": "Huvudmeny",
+    "nav.skip": "Gå till innehållet",
+    "nav.home": "Laddnätverk",
+    "nav.data": "Öppna data",
+    "nav.onboarding": "Leverera data",
+    "nav.console": "Administration",
+    "nav.language": "Språk",
+    "home.title": "Laddnätverk",
+    "home.lead": "Publika laddningspunkter, deras priser och status: insamlade från operatörerna och öppna för alla.",
+    "home.api.title": "Öppna data",
+    "home.api.text": "Platser, status och priser som GeoJSON och JSON, utan registrering. Statusändringar fås också över MQTT.",
+    "home.api.link": "Gränssnittets dokumentation",
+    "home.cpo.title": "Är du laddoperatör?",
+    "home.cpo.text": "Laddoperatörer levererar över OCPI 2.1.1, 2.2.1 eller 2.3.0. Berätta hur vi når din plattform.",
+    "home.cpo.link": "Anslut din plattform",
+    "error.404.title": "Sidan finns inte",
+    "error.404.text": "Adressen kan vara felskriven, eller så har innehållet tagits bort.",
+    "error.500.title": "Något gick fel hos oss",
+    "error.500.text": "Inget har ändrats. Försök igen om en stund; om felet kvarstår, kontakta tjänstens personal.",
+    "error.back": "Till startsidan",
+    "footer.source": "Öppen källkod: ocpi-nap {version}",
+}
