@@ -28,7 +28,7 @@ from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
-from ocpi_nap.web.context import SiteOptions
+from ocpi_nap.web.context import OidcOptions, SiteOptions
 from ocpi_nap.web.site import create_site, serves
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,17 @@ def identity(settings: Settings) -> OwnIdentity:
 
 def site_options(settings: Settings) -> SiteOptions:
     """What the settings decide about the pages."""
-    return SiteOptions(public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding)
+    oidc = None
+    if settings.oidc_issuer:
+        roles: dict[str, set[str]] = {}
+        for part in settings.oidc_roles.split(","):
+            role, _, value = part.partition("=")
+            roles.setdefault(role.strip(), set()).add(value.strip())
+        oidc = OidcOptions(
+            settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_title, settings.oidc_scope,
+            settings.oidc_role_claim, {role: frozenset(values) for role, values in roles.items()},
+        )  # fmt: skip
+    return SiteOptions(public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding, oidc=oidc)
 
 
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:

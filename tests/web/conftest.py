@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,16 @@ from ocpi_nap.ocpi.client import OcpiClient
 from ocpi_nap.ocpi.credentials import OwnIdentity
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.vault import Vault
+from ocpi_nap.store import accounts as sql
+from ocpi_nap.store.accounts import Role
 from ocpi_nap.store.database import Database
+from ocpi_nap.web import passwords
 from ocpi_nap.web.context import SiteOptions
 from ocpi_nap.web.site import create_site
 
 URL = "http://nap.example"
+PASSWORD = "correct horse battery"
+QUICK = passwords.hash_password(PASSWORD)
 
 
 @dataclass
@@ -29,6 +35,26 @@ class Site:
     db: Database
     registry: Registry
     client: httpx.AsyncClient
+
+    async def form(self, page: str, action: str, **values: str) -> httpx.Response:
+        """Open a page and send its form with this action, the hidden fields as they are there."""
+        text = (await self.client.get(page)).text
+        found = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', text, re.DOTALL)
+        assert found is not None, f"{page} has no form for {action}: {text[:2000]}"
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', found[0]))
+        return await self.client.post(action, data={**hidden, **values})
+
+    async def sign_in(self, role: Role = "admin", name: str = "") -> str:
+        """Make an account and sign in; returns the name."""
+        name = name or f"the {role}"
+        await sql.add_account(self.db, name, role, QUICK)
+        answer = await self.form("/console/sign-in", "/console/sign-in", name=name, password=PASSWORD)
+        assert answer.status_code == 303, answer.text
+        return name
+
+    async def acts(self) -> list[tuple[str, str, str]]:
+        """Who did what to what, in order."""
+        return [(row[2], row[3], row[4]) for row in reversed(await sql.audit_page(self.db, None, None, 100))]
 
 
 @pytest.fixture

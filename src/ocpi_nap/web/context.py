@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from ocpi_nap.registry import Registry
+from ocpi_nap.store.accounts import ROLES
 from ocpi_nap.store.database import Database
 from ocpi_nap.web.pages import Pages
+
+
+@dataclass(frozen=True)
+class OidcOptions:
+    """An OpenID Connect provider: where it is, who we are there, and which claim values give which role."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    title: str = "Single sign-on"
+    scope: str = "openid profile email"
+    role_claim: str = "roles"
+    roles: dict[str, frozenset[str]] = field(default_factory=lambda: {role: frozenset({role}) for role in ROLES})
 
 
 @dataclass(frozen=True)
@@ -18,6 +32,7 @@ class SiteOptions:
     public_url: str = "http://127.0.0.1:8000"
     site_name: str = "National Access Point"
     onboarding: bool = True
+    oidc: OidcOptions | None = None
 
     @property
     def secure(self) -> bool:

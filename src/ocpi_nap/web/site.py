@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ocpi_nap.registry import Registry
 from ocpi_nap.store.database import Database
 from ocpi_nap.web import public
 from ocpi_nap.web.assets import PREFIX, Assets
+from ocpi_nap.web.console import account, audit, oidc, signin
+from ocpi_nap.web.console.guard import HOME, SignInNeeded, sign_in_redirect
 from ocpi_nap.web.context import SiteOptions, Web, web_of
 from ocpi_nap.web.headers import SafeHeaders
 from ocpi_nap.web.pages import Pages
@@ -43,15 +46,33 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
             raise HTTPException(404)
         return found
 
-    app.include_router(public.router)
+    @app.get("/console")
+    async def console() -> Response:
+        return RedirectResponse(HOME, status_code=303)
+
+    for module in (public, signin, oidc, account, audit):
+        app.include_router(module.router)
+    app.add_exception_handler(SignInNeeded, _on_sign_in_needed)
+    app.add_exception_handler(RequestValidationError, _on_wrong_address)
     app.add_exception_handler(HTTPException, _on_error)
     app.add_exception_handler(Exception, _on_error)
     app.add_middleware(SafeHeaders, https=options.secure)
     return app
 
 
+async def _on_sign_in_needed(request: Request, _: Exception) -> Response:
+    return sign_in_redirect(request)
+
+
+async def _on_wrong_address(request: Request, _: Exception) -> Response:
+    """A parameter in the address that is not what it must be: no page of ours links there."""
+    return await _on_error(request, HTTPException(404))
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
     """An error as a page; what went wrong inside is told to the log only."""
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if 400 <= status < 500 and status not in (404, 405):
+        return web_of(request).pages.html("refused.html", request, status=status, message=str(getattr(error, "detail", "")))
     kind = "404" if status in (404, 405) else "500"
     return web_of(request).pages.html("error.html", request, status=status, kind=kind)

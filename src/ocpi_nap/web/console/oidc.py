@@ -1,0 +1,139 @@
+"""Signing in with OpenID Connect: authorization code with PKCE, the role from a claim."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.starlette_client import OAuth
+from fastapi import APIRouter
+from joserfc.errors import JoseError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ocpi_nap.store import accounts as sql
+from ocpi_nap.store.accounts import ROLES, Role
+from ocpi_nap.web.console.guard import HOME, SIGN_IN, address_of, begin
+from ocpi_nap.web.context import OidcOptions, web_of
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix="/console/oidc")
+
+_COOKIE = "oidc"
+_PATIENCE = 600
+"""Seconds for signing in at the provider."""
+
+
+def oidc_client(options: OidcOptions) -> Any:
+    """The client of a provider; its metadata and keys are fetched when they are needed."""
+    oauth = OAuth()
+    oauth.register(
+        "provider", client_id=options.client_id, client_secret=options.client_secret or None,
+        server_metadata_url=f"{options.issuer.rstrip('/')}/.well-known/openid-configuration",
+        client_kwargs={"scope": options.scope, "code_challenge_method": "S256", "timeout": 10},
+    )  # fmt: skip
+    return oauth.create_client("provider")
+
+
+@dataclass
+class Provider:
+    """The client, made at first use."""
+
+    options: OidcOptions
+    _client: Any = field(default=None)
+
+    def client(self) -> Any:
+        self._client = self._client or oidc_client(self.options)
+        return self._client
+
+
+def _provider(request: Request) -> Provider:
+    provider: Provider | None = getattr(request.app.state, "oidc", None)
+    if provider is None:
+        options = web_of(request).options.oidc
+        if options is None:
+            raise HTTPException(404)
+        provider = request.app.state.oidc = Provider(options)
+    return provider
+
+
+@router.get("/start")
+async def start(request: Request) -> Response:
+    """Send the browser to the provider; state, nonce and code verifier go along in a sealed cookie."""
+    web, provider = web_of(request), _provider(request)
+    request.scope["session"] = {}
+    try:
+        response: Response = await provider.client().authorize_redirect(request, _callback(request))
+    except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
+        log.warning("the OpenID Connect provider does not answer: %s", error)
+        return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
+    state = json.dumps({"at": time.time(), "session": request.scope["session"]})
+    sealed = web.registry.vault.seal(state).decode()
+    response.set_cookie(_COOKIE, sealed, max_age=_PATIENCE, httponly=True, samesite="lax", secure=web.options.secure, path="/console/oidc")
+    return response
+
+
+@router.get("/callback")
+async def callback(request: Request) -> Response:
+    """Take the code, check the ID token, and sign in with the role that its claim gives."""
+    web, provider = web_of(request), _provider(request)
+    request.scope["session"] = _opened(request)
+    try:
+        token = await provider.client().authorize_access_token(request)
+    except (AuthlibBaseError, JoseError) as error:
+        log.info("a sign-in at the OpenID Connect provider failed: %s", error)
+        return _failed(request, "The sign-in service did not confirm who you are. Try again.")
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        log.warning("the OpenID Connect provider does not answer: %s", error)
+        return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
+    claims = dict(token.get("userinfo") or {})
+    subject = str(claims.get("sub") or "")
+    name = str(claims.get("preferred_username") or claims.get("email") or subject)[:100]
+    role = role_of(claims, provider.options)
+    if not subject or role is None:
+        await sql.note_act(web.db, name or "–", "sign-in refused", "no role in the claims", address_of(request))
+        return _failed(request, "Your account at the sign-in service has no role in this console. Ask its administrator.")
+    account = await sql.account_of_subject(web.db, f"{provider.options.issuer} {subject}", name, role)
+    if account.disabled:
+        await sql.note_act(web.db, account.name, "sign-in refused", "the account is disabled", address_of(request))
+        return _failed(request, "This account is disabled.")
+    await sql.note_act(web.db, account.name, "signed in", "OpenID Connect", address_of(request), {"role": role})
+    response = await begin(request, account, "full", HOME)
+    response.delete_cookie(_COOKIE, path="/console/oidc", httponly=True, samesite="lax", secure=web.options.secure)
+    return response
+
+
+def _callback(request: Request) -> str:
+    return web_of(request).options.public_url.rstrip("/") + "/console/oidc/callback"
+
+
+def _opened(request: Request) -> dict[str, Any]:
+    """What `start` put into the cookie; empty when it is not ours or too old."""
+    try:
+        state = json.loads(web_of(request).registry.vault.unseal(request.cookies.get(_COOKIE, "").encode()))
+        return dict(state["session"]) if time.time() - state["at"] < _PATIENCE else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _failed(request: Request, text: str, status: int = 403) -> Response:
+    page = web_of(request).pages.html("console/oidc-failed.html", request, status=status, message=text, sign_in=SIGN_IN)
+    page.delete_cookie(_COOKIE, path="/console/oidc")
+    return page
+
+
+def role_of(claims: dict[str, Any], options: OidcOptions) -> Role | None:
+    """The highest role that the claim's values stand for; the claim may lie deeper (``realm_access.roles``)."""
+    value: Any = claims
+    for part in options.role_claim.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    given = {str(item) for item in (value if isinstance(value, list) else [value]) if item is not None}
+    return next((role for role in reversed(ROLES) if given & options.roles.get(role, frozenset())), None)
+
+

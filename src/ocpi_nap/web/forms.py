@@ -1,0 +1,53 @@
+"""Posted forms: their texts, and the token that proves that a form came from a page of ours."""
+
+from __future__ import annotations
+
+import secrets
+from hmac import compare_digest
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ocpi_nap.web.context import web_of
+
+_COOKIE = "form"
+_LONGEST = 64 * 1024
+
+
+class Refused(HTTPException):
+    """A POST that did not come from a page of ours, or from one that is too old."""
+
+    def __init__(self, text: str = "This form is too old. Go back, reload the page and try again.") -> None:
+        super().__init__(403, text)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a POST, stripped, the last value of each name; refuses other sites' forms and bodies over 64 kB."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Refused
+    if int(request.headers.get("content-length") or _LONGEST + 1) > _LONGEST:
+        raise HTTPException(413, "The form is too large.")
+    form = await request.form(max_fields=300, max_files=0)
+    return {name: value.strip() for name, value in form.multi_items() if isinstance(value, str)}
+
+
+def visitor_token(request: Request) -> str:
+    """The form token of somebody who is not signed in: `with_visitor_token` puts it into a cookie, the page into its form."""
+    return request.cookies.get(_COOKIE) or secrets.token_urlsafe(24)
+
+
+def with_visitor_token(request: Request, response: Response, token: str) -> Response:
+    """The response with the cookie that the token of its form must equal."""
+    secure = web_of(request).options.secure
+    response.set_cookie(_COOKIE, token, max_age=86_400, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+def check_visitor(request: Request, form: dict[str, str]) -> None:
+    """Refuse a POST whose token is not that of the cookie."""
+    token = request.cookies.get(_COOKIE, "")
+    if not token or not compare_digest(token.encode(), form.get("csrf", "").encode()):
+        raise Refused
