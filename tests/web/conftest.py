@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -34,9 +34,9 @@ class Site:
     app: FastAPI
     db: Database
     registry: Registry
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
 
-    async def form(self, page: str, action: str, **values: str) -> httpx.Response:
+    async def form(self, page: str, action: str, **values: str) -> httpx2.Response:
         """Open a page and send its form with this action, the hidden fields as they are there."""
         text = (await self.client.get(page)).text
         found = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', text, re.DOTALL)
@@ -70,7 +70,7 @@ async def site(database: Database, tmp_path: Path, options: SiteOptions) -> Asyn
     identity = OwnIdentity(f"{URL}/ocpi/versions", "FI", "NAP", {"name": "Nap"})
     registry = Registry(database, Vault.open(tmp_path), ocpi_client, identity, allow_private=True)
     app = create_site(database, registry, options)
-    transport = httpx.ASGITransport(app, client=("192.0.2.1", 1))
-    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+    transport = httpx2.ASGITransport(app, client=("192.0.2.1", 1))
+    async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
         yield Site(app, database, registry, client)
     await ocpi_client.close()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import oidc_provider_mock
 import pytest
 from oidc_provider_mock import User
@@ -41,7 +41,7 @@ async def at_provider(site: Site, sub: str, **answer: str) -> str:
     assert start.status_code == 302
     asked = parse_qs(urlsplit(start.headers["location"]).query)
     assert asked["code_challenge_method"] == ["S256"] and asked["state"] and asked["nonce"]
-    async with httpx.AsyncClient() as browser:
+    async with httpx2.AsyncClient() as browser:
         back = await browser.post(start.headers["location"], data={"sub": sub, **answer})
     assert back.status_code in (302, 303), back.text
     return str(back.headers["location"])

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
 from fastapi import APIRouter
@@ -70,7 +70,7 @@ async def start(request: Request) -> Response:
     request.scope["session"] = {}
     try:
         response: Response = await provider.client().authorize_redirect(request, _callback(request))
-    except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
+    except (httpx2.HTTPError, AuthlibBaseError, ValueError) as error:
         log.warning("the OpenID Connect provider does not answer: %s", error)
         return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
     state = json.dumps({"at": time.time(), "session": request.scope["session"]})
@@ -89,7 +89,7 @@ async def callback(request: Request) -> Response:
     except (AuthlibBaseError, JoseError) as error:
         log.info("a sign-in at the OpenID Connect provider failed: %s", error)
         return _failed(request, "The sign-in service did not confirm who you are. Try again.")
-    except (httpx.HTTPError, ValueError, KeyError) as error:
+    except (httpx2.HTTPError, ValueError, KeyError) as error:
         log.warning("the OpenID Connect provider does not answer: %s", error)
         return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
     claims = dict(token.get("userinfo") or {})
