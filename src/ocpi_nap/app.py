@@ -14,6 +14,7 @@ from typing import Any
 
 from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.feed.relay import MqttRelay
+from ocpi_nap.intake.contacts import CountingAuthenticator
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.jobs import RepairQueue
 from ocpi_nap.intake.receiver import ReceiverService
@@ -123,19 +124,20 @@ class App:
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
         issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db)
+        counting = CountingAuthenticator(authenticator, db)
         receiver = ReceiverService(db, writer, issues, RepairQueue(db))
         options = OcpiOptions("/ocpi", settings.ocpi_url, settings.country_code.upper(), settings.party_id.upper(), settings.max_body_bytes)
-        self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
+        self._ocpi = OcpiApp(counting, CredentialsService(registry), receiver, options)
         environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
         self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
         self._site = create_site(db, registry, site_options(settings))
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]
+        tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]
         try:
             yield
         finally:
             stop.set()
-            await tasks[2]
+            await asyncio.gather(*tasks[2:])
             for task in tasks[:2]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

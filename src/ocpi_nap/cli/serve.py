@@ -23,7 +23,8 @@ from ocpi_nap.cli.errors import CliError
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
-from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
+from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, TaskJob, Work, run_jobs
+from ocpi_nap.intake.tasks import run_task
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
 from ocpi_nap.registry import Registry, RegistryError, handshake
@@ -109,9 +110,10 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
     publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
+    work = Work(_crawler(registry), _repairer(registry), _rotator(registry), _tasks(registry))
     tasks = (
         publisher.run(stop),
-        run_jobs(db, dsn, stop, Work(_crawler(registry), _repairer(registry), _rotator(registry)), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, work, change_days=settings.change_days),
         _orphaned(parent, stop),
     )
     try:
@@ -184,3 +186,10 @@ def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:
             log.warning("the tokens of %s were not rotated: %s", platform.name, error)
 
     return rotate
+
+
+def _tasks(registry: Registry) -> Callable[[TaskJob], Awaitable[None]]:
+    async def task(job: TaskJob) -> None:
+        await run_task(registry, job.task_id)
+
+    return task

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pgqueuer.models import Job
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.store.activity import count_operators, forget_old_pushes
 from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import end_publication, rotation_due
@@ -45,6 +47,12 @@ class RotateJob(msgspec.Struct, frozen=True):
     platform_id: int
 
 
+class TaskJob(msgspec.Struct, frozen=True):
+    """What somebody asked for in the console (`intake.tasks`)."""
+
+    task_id: int
+
+
 @dataclass(frozen=True)
 class Work:
     """What the queued jobs do; given by the composition root."""
@@ -52,19 +60,26 @@ class Work:
     crawl: Callable[[CrawlJob], Awaitable[None]]
     repair: Callable[[RepairJob], Awaitable[None]]
     rotate: Callable[[RotateJob], Awaitable[None]]
+    task: Callable[[TaskJob], Awaitable[None]]
+
+
+async def ensure_queue(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Install PgQueuer's tables where they are missing, one process at a time."""
+    queries = Queries(PsycopgDriver(connection))
+    if await queries.has_table("pgqueuer"):
+        return
+    await connection.execute("SELECT pg_advisory_lock(8414)")
+    try:
+        if not await queries.has_table("pgqueuer"):
+            await queries.install()
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(8414)")
 
 
 async def connect(dsn: str) -> psycopg.AsyncConnection[Any]:
     """A connection for PgQueuer, its tables installed."""
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
-    async with connection.cursor() as cursor:
-        await cursor.execute("SELECT pg_advisory_lock(8414)")
-        try:
-            queries = Queries(PsycopgDriver(connection))
-            if not await queries.has_table("pgqueuer"):
-                await queries.install()
-        finally:
-            await cursor.execute("SELECT pg_advisory_unlock(8414)")
+    await ensure_queue(connection)
     return connection
 
 
@@ -111,6 +126,10 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
     async def _rotate(job: Job) -> None:
         await work.rotate(msgspec.json.decode(job.payload or b"", type=RotateJob))
 
+    @queuer.entrypoint("task", concurrency_limit=_PARALLEL)
+    async def _task(job: Job) -> None:
+        await work.task(msgspec.json.decode(job.payload or b"", type=TaskJob))
+
     worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
     try:
         await _schedule(db, queuer, stop, change_days)
@@ -122,7 +141,7 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
 
 
 async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, change_days: int) -> None:
-    round_number = 0
+    round_number, counting = 0, asyncio.create_task(_count(db, stop))
     while not stop.is_set():
         try:
             await _hand_out(db, queuer, round_number, change_days)
@@ -131,6 +150,19 @@ async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, change_
             log.warning("the schedule could not be read: %s", error)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stop.wait(), 1.0)
+    await counting
+
+
+async def _count(db: Database, stop: asyncio.Event) -> None:
+    """Count what operators have, at most a fiftieth of the time."""
+    while not stop.is_set():
+        started = time.monotonic()
+        try:
+            await count_operators(db)
+        except psycopg.Error as error:
+            log.warning("what operators have could not be counted: %s", error)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), max(30.0, 50 * (time.monotonic() - started)))
 
 
 async def _hand_out(db: Database, queuer: PgQueuer, round_number: int, change_days: int) -> None:
@@ -145,4 +177,5 @@ async def _hand_out(db: Database, queuer: PgQueuer, round_number: int, change_da
             payload = msgspec.json.encode(RotateJob(platform_id))
             await queries.enqueue("rotate", payload, 0, dedupe_key=f"rotate/{platform_id}", on_conflict="skip")
     if round_number % 3600 == 0:
+        await forget_old_pushes(db)
         await db.execute("DELETE FROM change WHERE at < now() - %s * interval '1 day'", (change_days,))

@@ -60,3 +60,8 @@ def _decode(text: str) -> str | None:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
     return content.rstrip("\r\n ") or None
+
+
+def masked(token: str) -> str:
+    """A token as people may see it: enough to compare two, not to use one."""
+    return f"…{token[-4:]} ({len(token)} characters)" if len(token) > 12 else f"({len(token)} characters)"

@@ -48,7 +48,8 @@ async def store_connection(
                 " ON CONFLICT (platform_id, full_pull) DO UPDATE SET due_at = excluded.due_at",
                 (platform.id, full, 0 if full else platform.settings.delta_interval_minutes),
             )
-        await sql.add_event(conn, platform.id, "registered", f"OCPI {version}")
+        answered = {"token": tokens.masked(theirs.token), "roles": theirs.roles}
+        await sql.add_event(conn, platform.id, "registered", f"OCPI {version}", {"answered": answered, "endpoints": endpoints})
         await sql.visible_change(conn)
 
 

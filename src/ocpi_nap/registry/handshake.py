@@ -47,7 +47,7 @@ async def _fail(registry: Registry, platform: Platform, error: RegistryError, st
         await sql.update_platform(conn, platform.id, {"state": state, "last_error": error.record()})
         if state != "unknown":
             await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'B' AND state = 'pending'", (platform.id,))
-        await sql.add_event(conn, platform.id, error.step or "failed", error.message)
+        await sql.add_event(conn, platform.id, error.step or "failed", error.message, {"answer": error.answer, "advice": error.advice})
         await conn.execute("SELECT pg_notify('registry', '')")
     error.state = state
     return error
@@ -111,7 +111,9 @@ async def _prepare(registry: Registry, platform: Platform, found: Discovered) ->
             await sql.update_platform(conn, platform.id, values)
         await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'B' AND state = 'pending'", (platform.id,))
         await sql.add_token(conn, platform.id, "B", "pending", tokens.hash_token(token_b))
-        await sql.add_event(conn, platform.id, "credentials", f"POST to {found.endpoints['credentials']}")
+        sent = registry.identity.credentials(found.version, tokens.masked(token_b))
+        details = {"offered": found.offered, "endpoints": found.endpoints, "token form": found.encoding, "sent": sent}
+        await sql.add_event(conn, platform.id, "credentials", f"POST to {found.endpoints['credentials']}", details)
     return token_b
 
 
@@ -231,7 +233,8 @@ async def _renew(registry: Registry, platform: Platform, version: str | None, sa
                 await conn.execute("DELETE FROM token WHERE id = %s", (token_id,))
             state: State = "lost" if lost else platform.state
             await sql.update_platform(conn, platform.id, {"state": state, "last_error": failure.record()})
-            await sql.add_event(conn, platform.id, "rotation", failure.message)
+            details = {"answer": failure.answer, "advice": failure.advice}
+            await sql.add_event(conn, platform.id, "rotation", failure.message, details)
         raise failure from None
     await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b,
                            keep_id=token_id)  # fmt: skip

@@ -27,6 +27,10 @@ class RegistryError(Exception):
         return {"at": now, "step": self.step, "message": self.message, "answer": self.answer, "advice": self.advice}
 
 
+class ChangedMeanwhile(RegistryError):
+    """Somebody else changed the record since it was read."""
+
+
 class AlreadyAtPeer(RegistryError):
     """They answered 405 to our POST: they regard us as registered (R82)."""
 

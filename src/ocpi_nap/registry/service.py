@@ -14,7 +14,7 @@ from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.credentials import OwnIdentity
 from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
-from ocpi_nap.registry.outcomes import RegistryError
+from ocpi_nap.registry.outcomes import ChangedMeanwhile, RegistryError
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
 from ocpi_nap.store.database import Database
@@ -70,8 +70,11 @@ class Registry:
             raise RegistryError(f"OPERATOR: one of the operators comes over another {record.environment} platform already.") from None
         return await self.platform(record.name)
 
-    async def change(self, name: str, change: RecordChange) -> Platform:
-        """Change what the onboarding record says, without a new registration (R4); raises RegistryError naming the field."""
+    async def change(self, name: str, change: RecordChange, *, version: int | None = None) -> Platform:
+        """Change what the onboarding record says, without a new registration (R4); raises RegistryError naming the field.
+
+        ``version`` is the record's version that the change rests on: ChangedMeanwhile is raised when it is no longer that.
+        """
         platform = await self.platform(name)
         values: dict[str, Any] = {"settings": {**msgspec.to_builtins(platform.settings), **msgspec.to_builtins(change.settings)}}
         if change.token_encoding is not None:
@@ -85,6 +88,8 @@ class Registry:
             values["versions_url"] = change.versions_url
         try:
             async with self.db.transaction() as conn:
+                if not await sql.next_version(conn, platform.id, version):
+                    raise ChangedMeanwhile(f"Somebody else changed {name} meanwhile.", advice="Look at it again, then change it.")
                 await sql.update_platform(conn, platform.id, values)
                 await sql.remove_operators(conn, platform.id, change.without)
                 await sql.put_operators(conn, platform.id, platform.environment, change.operators)

@@ -90,9 +90,12 @@ async def finish_crawl(
 
 
 async def last_complete(db: Database, platform_id: int, module: str, scope: str, *, full: bool) -> tuple[datetime, int] | None:
-    """Start (in the peer's clock where known) of the last complete crawl, full ones only if ``full``, and what it withheld."""
+    """Start (in the peer's clock where known) of the last complete crawl, full ones only if ``full``, and what it withheld.
+
+    What an operator refused to withdraw counts as nothing withheld: the next full pull holds it back again.
+    """
     row = await db.fetch_one(
-        "SELECT coalesce(server_time, started_at), withheld FROM crawl"
+        "SELECT coalesce(server_time, started_at), CASE WHEN refused_by IS NULL THEN withheld ELSE 0 END FROM crawl"
         " WHERE platform_id = %s AND module = %s AND scope = %s AND complete AND (full_pull OR NOT %s) ORDER BY id DESC LIMIT 1",
         (platform_id, module, scope, full),
     )

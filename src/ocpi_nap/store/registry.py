@@ -89,6 +89,15 @@ async def update_platform(conn: Conn, platform_id: int, values: dict[str, Any]) 
     await conn.execute(f"UPDATE platform SET {sets}, updated_at = now() WHERE id = %(id)s".encode(), {**params, "id": platform_id})
 
 
+async def next_version(conn: Conn, platform_id: int, expected: int | None) -> bool:
+    """Count up the record's version; False when it is not the expected one (None: whatever it is)."""
+    cursor = await conn.execute(
+        "UPDATE platform SET record_version = record_version + 1 WHERE id = %s AND (%s::int IS NULL OR record_version = %s)",
+        (platform_id, expected, expected),
+    )
+    return cursor.rowcount == 1
+
+
 async def erase_platform(conn: Conn, platform_id: int) -> None:
     """Delete a platform with all that came over it; its EVSE rows have no foreign key."""
     for table in ("evse", "evse_state"):
@@ -98,9 +107,12 @@ async def erase_platform(conn: Conn, platform_id: int) -> None:
     await conn.execute("DELETE FROM platform WHERE id = %s", (platform_id,))
 
 
-async def add_event(conn: Conn, platform_id: int, step: str, message: str) -> None:
-    """Note what happened with a platform."""
-    await conn.execute("INSERT INTO platform_event (platform_id, step, message) VALUES (%s, %s, %s)", (platform_id, step, message))
+async def add_event(conn: Conn, platform_id: int, step: str, message: str, details: dict[str, Any] | None = None) -> None:
+    """Note what happened with a platform; ``details`` is what was sent and answered, without whole tokens."""
+    await conn.execute(
+        "INSERT INTO platform_event (platform_id, step, message, details) VALUES (%s, %s, %s, %s)",
+        (platform_id, step, message, Jsonb(details) if details else None),
+    )
 
 
 async def add_token(conn: Conn, platform_id: int, kind: str, state: str, digest: bytes) -> int:
