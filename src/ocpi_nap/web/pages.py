@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +34,7 @@ class Pages:
             "asset": assets.url, "icon": _icon, "site_name": site_name, "program_version": __version__, "languages": LANGUAGES,
             "onboarding_open": onboarding,
         }  # fmt: skip
-        self.environment.filters |= {"number": _number, "time": _time, "ago": _ago, "duration": _duration}
+        self.environment.filters |= {"number": _number, "time": _time, "ago": _ago, "duration": _duration, "json": _json}
 
     def text(self, template: str, request: Request, **values: Any) -> str:
         """A template's text; it finds `request`, `lang`, `t` and `user` (None outside the console) besides ``values``."""
@@ -66,6 +67,11 @@ def _icon(name: str, size: int = 20, *, outline: bool = False) -> Markup:
     """An icon of Heroicons, hidden from screen readers: the text beside it says the same."""
     draw = heroicon_outline if outline else heroicon_mini
     return Markup(draw(name, size=size, **{"class": "icon", "aria-hidden": "true"}))
+
+
+def _json(value: Any) -> str:
+    """Indented, for reading."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def _number(value: int | float | None) -> str:
