@@ -112,7 +112,9 @@ CREATE TABLE issue_group (
     sample      text NOT NULL,
     PRIMARY KEY (platform_id, rule, refused)
 );
-CREATE INDEX issue_rule ON issue (platform_id, rule, object, path);
+-- Bytewise order, whatever the database's collation: pages go on after a key, and objects are found by how their names begin.
+CREATE INDEX issue_rule ON issue (platform_id, rule, refused, object COLLATE "C", path COLLATE "C");
+CREATE INDEX issue_object ON issue (platform_id, object COLLATE "C", path COLLATE "C", rule COLLATE "C");
 
 INSERT INTO issue_group
 SELECT platform_id, rule, refused, count(*), sum(count), min(first_seen), max(last_seen),

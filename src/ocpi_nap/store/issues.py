@@ -1,0 +1,107 @@
+"""SQL of the issues as people read them: groups, pages by key, and everything for an export."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ocpi_nap.store.database import Database
+
+Key = tuple[str, str, str]
+"""(object, path, rule): where a page ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All issues of one platform and rule; the example is the latest."""
+
+    platform: str
+    rule: str
+    refused: bool
+    records: int
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    object: str
+    path: str
+    message: str
+    sample: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One issue of one object."""
+
+    object: str
+    path: str
+    rule: str
+    message: str
+    sample: str
+    refused: bool
+    first_seen: datetime
+    last_seen: datetime
+    count: int
+
+    @property
+    def key(self) -> Key:
+        return (self.object, self.path, self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which issues of a platform: of a rule (then refused or tolerated ones), or of objects whose names begin so."""
+
+    platform_id: int
+    rule: str | None = None
+    refused: bool = False
+    begins: str = ""
+
+
+async def groups(db: Database, platform_id: int | None = None, *, refused: bool | None = None, rule: str | None = None) -> list[Group]:
+    """Issues by platform and rule, refused ones and the most frequent first."""
+    rows = await db.fetch_all(
+        "SELECT p.name, g.rule, g.refused, g.records, g.count, g.first_seen, g.last_seen, g.object, g.path, g.message, g.sample"
+        "  FROM issue_group g JOIN platform p ON p.id = g.platform_id"
+        " WHERE (%(platform)s::int IS NULL OR g.platform_id = %(platform)s) AND (%(refused)s::boolean IS NULL OR g.refused = %(refused)s)"
+        "   AND (%(rule)s::text IS NULL OR g.rule = %(rule)s)"
+        " ORDER BY g.refused DESC, g.records DESC, p.name, g.rule LIMIT 1000",
+        {"platform": platform_id, "refused": refused, "rule": rule},
+    )
+    return [Group(*row) for row in rows]
+
+
+async def records(db: Database, wanted: Filter, after: Key | None, size: int) -> list[Record]:
+    """Issues in the order of their objects, those after a key; an index leads straight to each page."""
+    params: dict[str, Any] = {"platform": wanted.platform_id, "rule": wanted.rule, "refused": wanted.refused, "size": size,
+                              "from": wanted.begins, "to": wanted.begins + "\U0010ffff"}  # fmt: skip
+    where = "platform_id = %(platform)s"
+    order = 'object COLLATE "C", path COLLATE "C"'
+    if wanted.rule is not None:
+        where += " AND rule = %(rule)s AND refused = %(refused)s"
+    else:
+        order += ', rule COLLATE "C"'
+    if wanted.begins:
+        where += ' AND object COLLATE "C" >= %(from)s AND object COLLATE "C" < %(to)s'
+    if after is not None:
+        params |= {"object": after[0], "path": after[1], "last": after[2]}
+        where += f" AND ({order}) > (%(object)s, %(path)s{', %(last)s' if wanted.rule is None else ''})"
+    rows = await db.fetch_all(
+        "SELECT object, path, rule, message, sample, refused, first_seen, last_seen, count FROM issue"
+        f" WHERE {where} ORDER BY {order} LIMIT %(size)s",
+        params,
+    )
+    return [Record(*row) for row in rows]
+
+
+async def every_record(db: Database, wanted: Filter, size: int = 5000) -> AsyncIterator[list[Record]]:
+    """All issues of a filter, a page at a time."""
+    after: Key | None = None
+    while True:
+        page = await records(db, wanted, after, size)
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        after = page[-1].key
