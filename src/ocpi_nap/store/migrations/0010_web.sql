@@ -171,3 +171,22 @@ CREATE TRIGGER issue_added AFTER INSERT ON issue REFERENCING NEW TABLE AS new_ro
 CREATE TRIGGER issue_removed AFTER DELETE ON issue REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION issue_group_take();
 CREATE TRIGGER issue_changed AFTER UPDATE ON issue REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION issue_group_change();
+
+-- What CPOs ask on the onboarding page. Tokens are encrypted, and forgotten once the request is decided.
+CREATE TABLE onboarding_request (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reference        text NOT NULL UNIQUE,             -- what people call it
+    link             bytea NOT NULL UNIQUE,            -- sha256 of the secret in the status link
+    state            text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'refused')),
+    company          text NOT NULL,
+    contact          jsonb NOT NULL,                   -- {"name","email"}
+    record           jsonb NOT NULL,                   -- {"country_code","party_id","operators":[…],"environments":{"test":{…}},"message"}
+    test_token       bytea,
+    production_token bytea,
+    platforms        text[] NOT NULL DEFAULT '{}',     -- names of what it became
+    reason           text,
+    decided_by       text,
+    decided_at       timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX onboarding_request_state ON onboarding_request (state, id);
