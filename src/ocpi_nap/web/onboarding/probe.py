@@ -47,9 +47,11 @@ def _allowed(url: str, registry: Registry) -> str | None:
 async def probe(registry: Registry, url: str, token: str, encoding: str, address: str, patience: float) -> Verdict | None:
     """Try it; None while there is nothing to try."""
     global _at_once
-    if len(url) < 10 or len(url) > 500 or ("." not in url and not registry.allow_private):
+    if not 10 <= len(url) <= 500:
         return None
     host = _allowed(url, registry)
+    if host is not None and "." not in host and ":" not in host and not registry.allow_private:
+        return None
     if host is None:
         return Verdict("check.url", "warn")
     keys = {"address": f"check from {address}", "host": f"check of {host.lower()[:200]}", "all": "check"}
