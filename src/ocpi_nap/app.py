@@ -72,7 +72,15 @@ def site_options(settings: Settings) -> SiteOptions:
             settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_title, settings.oidc_scope,
             settings.oidc_role_claim, {role: frozenset(values) for role, values in roles.items()},
         )  # fmt: skip
-    return SiteOptions(public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding, oidc=oidc)
+    return SiteOptions(
+        public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding,
+        publish_environments=published(settings), oidc=oidc,
+    )  # fmt: skip
+
+
+def published(settings: Settings) -> tuple[str, ...]:
+    """The environments whose data the public sees."""
+    return tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
 
 
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
@@ -128,8 +136,7 @@ class App:
         receiver = ReceiverService(db, writer, issues, RepairQueue(db))
         options = OcpiOptions("/ocpi", settings.ocpi_url, settings.country_code.upper(), settings.party_id.upper(), settings.max_body_bytes)
         self._ocpi = OcpiApp(counting, CredentialsService(registry), receiver, options)
-        environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
-        self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        self._api = create_api(db, options=ApiOptions(publish_environments=published(settings), strict_gzip=settings.strict_gzip))
         self._site = create_site(db, registry, site_options(settings))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]

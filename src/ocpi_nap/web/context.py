@@ -32,6 +32,7 @@ class SiteOptions:
     public_url: str = "http://127.0.0.1:8000"
     site_name: str = "National Access Point"
     onboarding: bool = True
+    publish_environments: tuple[str, ...] = ("production", "test")
     oidc: OidcOptions | None = None
     check_patience: float = 6.0
     """Seconds that the onboarding page gives a CPO's server to answer."""

@@ -14,7 +14,7 @@ from ocpi_nap.registry import Registry
 from ocpi_nap.store.database import Database
 from ocpi_nap.web import public
 from ocpi_nap.web.assets import PREFIX, Assets
-from ocpi_nap.web.console import account, audit, issues, oidc, platforms, records, requests, signin
+from ocpi_nap.web.console import account, audit, issues, network, oidc, platforms, records, requests, signin
 from ocpi_nap.web.console.guard import HOME, SignInNeeded, sign_in_redirect
 from ocpi_nap.web.context import SiteOptions, Web, web_of
 from ocpi_nap.web.headers import SafeHeaders
@@ -51,7 +51,7 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     async def console() -> Response:
         return RedirectResponse(HOME, status_code=303)
 
-    for module in (public, apply, signin, oidc, account, platforms, records, requests, issues, audit):
+    for module in (public, apply, signin, oidc, account, platforms, records, requests, issues, network, audit):
         app.include_router(module.router)
     app.add_exception_handler(SignInNeeded, _on_sign_in_needed)
     app.add_exception_handler(RequestValidationError, _on_wrong_address)

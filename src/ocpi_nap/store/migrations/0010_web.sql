@@ -190,3 +190,6 @@ CREATE TABLE onboarding_request (
     created_at       timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX onboarding_request_state ON onboarding_request (state, id);
+
+-- The inspector finds an EVSE by the id on its label.
+CREATE INDEX evse_public_id ON evse (public_id);

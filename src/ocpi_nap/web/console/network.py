@@ -1,0 +1,138 @@
+"""Operators with what they have; any object as sent, as held and as published; statuses as they arrive."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ocpi_nap.feed import render
+from ocpi_nap.model.ids import fold
+from ocpi_nap.store import feed
+from ocpi_nap.store import inspect as sql
+from ocpi_nap.store.inspect import Found
+from ocpi_nap.store.registry import load_platforms
+from ocpi_nap.web.console.guard import Viewer
+from ocpi_nap.web.console.platforms import STATES
+from ocpi_nap.web.context import web_of
+
+router = APIRouter(prefix="/console")
+_PAGE, _LIVE = 100, 50
+STATUS_KINDS = {"AVAILABLE": "good", "CHARGING": "info", "RESERVED": "info", "BLOCKED": "warn", "OUTOFORDER": "bad", "INOPERATIVE": "bad"}
+
+
+@router.get("/operators")
+async def show_operators(request: Request, session: Viewer, q: str = "", after: str = "") -> Response:
+    """Operators in the order of their ids."""
+    web = web_of(request)
+    parts = after.split("*", 2)
+    key = (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")
+    rows = await sql.operators(web.db, q.replace("\0", ""), key, _PAGE + 1)
+    last = rows[_PAGE - 1] if len(rows) > _PAGE else None
+    more = f"{last.country_code}*{last.party_id}*{last.platform}" if last else ""
+    return web.pages.html("console/operators.html", request, rows=rows[:_PAGE], more=more, q=q, states=STATES)
+
+
+@router.get("/inspector")
+async def search(request: Request, session: Viewer, q: str = "", platform: str = "") -> Response:
+    """Find an object by its id, the name that issues give it, or the id on an EVSE's label."""
+    web, q = web_of(request), q.strip().replace("\0", "")
+    found = await _find(request, q, platform) if q else []
+    if len(found) == 1:
+        return RedirectResponse(f"/console/inspector/{found[0].kind}/{found[0].pk}", status_code=303)
+    names = [p.name for p in await load_platforms(web.db)]
+    return web.pages.html("console/inspector.html", request, q=q, platform=platform, found=found, names=names)
+
+
+async def _find(request: Request, q: str, platform: str) -> list[Found]:
+    db, parts = web_of(request).db, q.split("/")
+    if parts[0] in ("locations", "tariffs") and len(parts) >= 4:
+        kind = "location" if parts[0] == "locations" else "tariff"
+        party = f"{parts[1].upper()}*{parts[2].upper()}"
+        # An id may hold slashes itself: the longest reading that leads somewhere.
+        for end in range(len(parts), 3, -1):
+            text = "/".join(parts[3:end])
+            found = await sql.find_by_id(db, sorted({text, fold(text)}), platform=platform, party=party, kinds=(kind,))
+            if found:
+                return found
+        return []
+    keys = sorted({q, fold(q)})
+    by_id = await sql.find_by_id(db, keys, platform=platform, kinds=("location", "tariff"))
+    return by_id or await sql.find_by_evse(db, sorted({q, q.upper()}))
+
+
+def _decoded(data: Any) -> Any:
+    try:
+        return json.loads(bytes(data))
+    except ValueError:
+        return bytes(data).decode("utf-8", "replace")
+
+
+def _sent(row: dict[str, Any]) -> Any:
+    """The object as the CPO sent it, its EVSEs put back and their later statuses shown apart."""
+    raw = _decoded(row["raw"])
+    if isinstance(raw, dict) and "evses" in row:
+        raw = {**raw, "evses": [_decoded(evse["raw"]) for evse in row["evses"]]}
+    return raw
+
+
+def _held(row: dict[str, Any]) -> Any:
+    """The canonical form."""
+    doc = _decoded(row["doc"])
+    if "evses" in row:
+        doc = {**doc, "evses": [{**_decoded(evse["doc"]), "status": evse["status"]} for evse in row["evses"]]}
+    return doc
+
+
+@router.get("/inspector/location/{pk}")
+async def show_location(request: Request, session: Viewer, pk: int) -> Response:
+    """One location."""
+    web = web_of(request)
+    row = await sql.location_row(web.db, pk)
+    if row is None:
+        raise HTTPException(404)
+    rows = await feed.load_locations(web.db, list(web.options.publish_environments), [pk])
+    public = render.location(rows[0])[0] if rows else None
+    return await _object_page(request, "location", row, json.loads(public) if public else None)
+
+
+@router.get("/inspector/tariff/{pk}")
+async def show_tariff(request: Request, session: Viewer, pk: int) -> Response:
+    """One tariff."""
+    web = web_of(request)
+    row = await sql.tariff_row(web.db, pk)
+    if row is None:
+        raise HTTPException(404)
+    rows = await feed.load_tariffs(web.db, list(web.options.publish_environments), [pk])
+    public = render.tariff(rows[0])[0] if rows else None
+    return await _object_page(request, "tariff", row, json.loads(public) if public else None)
+
+
+async def _object_page(request: Request, kind: str, row: dict[str, Any], public: Any) -> Response:
+    web = web_of(request)
+    path = f"{kind}s/{row['country_code']}/{row['party_id']}/{row['id']}"
+    return web.pages.html(
+        "console/object.html", request, kind=kind, row=row, path=path, sent=_sent(row), held=_held(row), public=public,
+        history=await sql.history(web.db, kind, row["pk"]), looked_back=sql.LOOKED_BACK, kinds=STATUS_KINDS,
+    )  # fmt: skip
+
+
+@router.get("/live")
+async def show_live(request: Request, session: Viewer, platform: str = "") -> Response:
+    """The page that follows the statuses."""
+    web = web_of(request)
+    names = [p.name for p in await load_platforms(web.db)]
+    rows = await sql.live(web.db, platform, _LIVE)
+    return web.pages.html("console/live.html", request, rows=rows, platform=platform, names=names, kinds=STATUS_KINDS)
+
+
+@router.get("/live/rows")
+async def live_rows(request: Request, session: Viewer, platform: str = "") -> Response:
+    """The latest statuses, as the fragment that the page asks for."""
+    web = web_of(request)
+    rows = await sql.live(web.db, platform, _LIVE)
+    return web.pages.html("console/live-rows.html", request, rows=rows, kinds=STATUS_KINDS)
