@@ -33,7 +33,7 @@ async def ask(registry: Registry, platform: Platform, kind: Kind, asked_by: str,
     async with registry.db.connection() as conn:
         await ensure_queue(conn)
         async with conn.transaction():
-            await conn.execute("SELECT FROM platform WHERE id = %s FOR UPDATE", (platform.id,))
+            await conn.execute("SELECT FROM platform WHERE id = %s FOR NO KEY UPDATE", (platform.id,))
             cursor = await conn.execute("SELECT 1 FROM task WHERE platform_id = %s AND state IN ('queued', 'running')", (platform.id,))
             if await cursor.fetchone():
                 raise TaskRunning
