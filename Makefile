@@ -2,7 +2,7 @@
 VENV := .venv
 PYTHON ?= python3
 
-.PHONY: demo serve test bench lint clean lock
+.PHONY: demo serve test bench lint clean lock screenshots
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,6 +27,9 @@ test: $(VENV)/.dev  ## all tests, with the embedded PostgreSQL and MQTT broker
 
 bench: $(VENV)/.run  ## the speed figures, as a table and in bench/history/
 	$(VENV)/bin/python -m bench.run
+
+screenshots: $(VENV)/.dev  ## pictures of every page into build/screenshots (needs Debian's chromium)
+	$(VENV)/bin/pytest -q --timeout 600 tests/e2e/screenshots.py
 
 lint: $(VENV)/.dev  ## style, types and import rules
 	$(VENV)/bin/ruff check src tests bench

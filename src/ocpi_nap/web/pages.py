@@ -34,7 +34,7 @@ class Pages:
             "asset": assets.url, "icon": _icon, "site_name": site_name, "program_version": __version__, "languages": LANGUAGES,
             "onboarding_open": onboarding,
         }  # fmt: skip
-        self.environment.filters |= {"number": _number, "time": _time, "ago": _ago, "duration": _duration, "json": _json}
+        self.environment.filters |= {"number": _number, "time": _time, "clock": _clock, "ago": _ago, "duration": _duration, "json": _json}
 
     def text(self, template: str, request: Request, **values: Any) -> str:
         """A template's text; it finds `request`, `lang`, `t` and `user` (None outside the console) besides ``values``."""
@@ -85,6 +85,12 @@ def _time(value: datetime | None, *, empty: str = "–") -> Markup:
         return Markup("{}").format(empty)
     text = value.astimezone(UTC)
     return Markup('<time datetime="{}" data-local>{} UTC</time>').format(text.isoformat(), text.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def _clock(value: datetime) -> Markup:
+    """The time of a moment of today."""
+    text = value.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local="clock">{}</time>').format(text.isoformat(), text.strftime("%H:%M:%S"))
 
 
 def _ago(value: datetime | None, *, empty: str = "never") -> Markup:

@@ -1,12 +1,22 @@
 // Small helps of every page; without this script the pages work as well, they only wait for a click.
 "use strict";
 
+// In the words of the page's language, as the reader's system writes them where it speaks that language.
 function localTimes(root) {
+  const lang = document.documentElement.lang;
+  const locale = navigator.languages.find((known) => known.startsWith(lang)) || lang;
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   for (const element of root.querySelectorAll("time[data-local]")) {
     const moment = new Date(element.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     element.title = element.textContent;
-    element.textContent = moment.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+    if (element.dataset.local === "clock") {
+      element.textContent = moment.toLocaleTimeString(locale, clock);
+      element.removeAttribute("data-local");
+      continue;
+    }
+    const year = moment.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+    element.textContent = moment.toLocaleString(locale, { day: "numeric", month: "short", ...year, ...clock });
     element.removeAttribute("data-local");
   }
 }

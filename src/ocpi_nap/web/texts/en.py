@@ -27,6 +27,7 @@ TEXTS = {
         "For charge point operators and their platforms. It takes about ten minutes; start with a test "
         "environment if you have one."
     ),
+    "apply.example": "For example",
     "apply.optional": "optional",
     "apply.errors": "Nothing was sent yet: please look at what is marked below.",
     "apply.you": "You",

@@ -27,6 +27,7 @@ TEXTS = {
         "Latausoperaattoreille ja niiden alustoille. Tähän kuluu noin kymmenen minuuttia; aloita "
         "testiympäristöstä, jos sinulla on sellainen."
     ),
+    "apply.example": "Esimerkiksi",
     "apply.optional": "vapaaehtoinen",
     "apply.errors": "Mitään ei vielä lähetetty: tarkista alla merkityt kohdat.",
     "apply.you": "Yhteystiedot",

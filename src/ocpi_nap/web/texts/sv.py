@@ -24,6 +24,7 @@ TEXTS = {
     "footer.source": "Öppen källkod: ocpi-nap {version}",
     "apply.title": "Anslut din laddplattform",
     "apply.lead": "För laddoperatörer och deras plattformar. Det tar ungefär tio minuter; börja med en testmiljö om du har en.",
+    "apply.example": "Till exempel",
     "apply.optional": "frivilligt",
     "apply.errors": "Inget har skickats än: se över det som är markerat nedan.",
     "apply.you": "Du",
