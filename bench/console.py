@@ -53,7 +53,7 @@ _FILL = [
                now() - (50000 - n) * interval '1 minute', now() - (50000 - n) * interval '1 minute', true, 19000
         FROM generate_series(1, {CRAWLS}) n""",
     f"""INSERT INTO change (kind, location_pk, uid_key, status, status_at)
-        SELECT 'status', 1 + n * 7919 %% {LOCATIONS}, 'u1', 'CHARGING', now() FROM generate_series(1, {CHANGES}) n""",
+        SELECT 'status', 1 + n::bigint * 7919 %% {LOCATIONS}, 'u1', 'CHARGING', now() FROM generate_series(1, {CHANGES}) n""",
     f"INSERT INTO push_minute SELECT p, m, 300 FROM generate_series(1, {PLATFORMS}) p,"
     " generate_series(date_trunc('minute', now()) - interval '2 days', now(), '1 minute') m",
     "INSERT INTO audit (who, act, what, address) SELECT 'maija', 'started pull', 'p01', '192.0.2.1' FROM generate_series(1, 100000)",
