@@ -56,6 +56,21 @@ async def test_groups_and_filters(site: Site) -> None:
     assert (await site.client.get("/console/issues?platform=nobody")).status_code == 404
 
 
+async def test_pages_of_groups(site: Site) -> None:
+    await site.sign_in("viewer")
+    first = await platform(site)
+    log = IssueLog(site.db)
+    for n in range(130):
+        log.add(first, "locations/FI/ABC/L1", [Issue("a", f"rule_{n:03}", "x")], refused=n % 2 == 0)
+    await log.flush()
+    page = (await site.client.get("/console/issues")).text
+    more = re.search(r'href="\?([^"]+after=[^"]+)"', page)
+    assert more is not None and "130 issues" in page
+    rest = (await site.client.get(f"/console/issues?{more[1].replace('&amp;', '&')}")).text
+    named = [re.findall(r"<strong>(rule \d+)</strong>", text) for text in (page, rest)]
+    assert len(named[0]) == 100 and len(named[1]) == 30 and len({*named[0], *named[1]}) == 130
+
+
 async def test_pages_by_key_reach_every_issue_once(site: Site) -> None:
     await site.sign_in("viewer")
     await fill(site, await platform(site), 230)

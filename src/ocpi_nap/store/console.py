@@ -147,8 +147,9 @@ async def pushes_by_minute(db: Database, platform_id: int, minutes: int) -> list
     rows = await db.fetch_all(
         "SELECT coalesce(m.pushes, 0) FROM generate_series(date_trunc('minute', now()) - %s * interval '1 minute',"
         " date_trunc('minute', now()) - interval '1 minute', '1 minute') AS t(minute)"
-        " LEFT JOIN push_minute m ON m.minute = t.minute AND m.platform_id = %s ORDER BY t.minute",
-        (minutes, platform_id),
+        " LEFT JOIN (SELECT minute, pushes FROM push_minute WHERE platform_id = %s AND minute >= now() - %s * interval '1 minute'"
+        " - interval '1 minute') m USING (minute) ORDER BY t.minute",
+        (minutes, platform_id, minutes),
     )
     return [int(row[0]) for row in rows]
 

@@ -29,6 +29,10 @@ class Group:
     message: str
     sample: str
 
+    @property
+    def key(self) -> GroupKey:
+        return (not self.refused, -self.records, self.platform, self.rule)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -59,17 +63,36 @@ class Filter:
     begins: str = ""
 
 
-async def groups(db: Database, platform_id: int | None = None, *, refused: bool | None = None, rule: str | None = None) -> list[Group]:
-    """Issues by platform and rule, refused ones and the most frequent first."""
+GroupKey = tuple[bool, int, str, str]
+"""(not refused, minus records, platform, rule): where a page of groups ends."""
+
+
+async def groups(
+    db: Database, platform_id: int | None, *, refused: bool | None, rule: str | None, after: GroupKey | None, size: int
+) -> list[Group]:  # fmt: skip
+    """Issues by platform and rule, refused ones and the most frequent first, those after a key."""
+    key = after or (False, -(1 << 62), "", "")
     rows = await db.fetch_all(
         "SELECT p.name, g.rule, g.refused, g.records, g.count, g.first_seen, g.last_seen, g.object, g.path, g.message, g.sample"
         "  FROM issue_group g JOIN platform p ON p.id = g.platform_id"
         " WHERE (%(platform)s::int IS NULL OR g.platform_id = %(platform)s) AND (%(refused)s::boolean IS NULL OR g.refused = %(refused)s)"
         "   AND (%(rule)s::text IS NULL OR g.rule = %(rule)s)"
-        " ORDER BY g.refused DESC, g.records DESC, p.name, g.rule LIMIT 1000",
-        {"platform": platform_id, "refused": refused, "rule": rule},
+        "   AND (NOT g.refused, -g.records, p.name, g.rule) > (%(k0)s, %(k1)s, %(k2)s, %(k3)s)"
+        " ORDER BY NOT g.refused, -g.records, p.name, g.rule LIMIT %(size)s",
+        {"platform": platform_id, "refused": refused, "rule": rule, "size": size, **{f"k{i}": part for i, part in enumerate(key)}},
     )
     return [Group(*row) for row in rows]
+
+
+async def totals(db: Database, platform_id: int | None, *, refused: bool | None, rule: str | None) -> tuple[int, int]:
+    """(issues, how often they were met) of all groups of a filter."""
+    row = await db.fetch_one(
+        "SELECT coalesce(sum(records), 0)::bigint, coalesce(sum(count), 0)::bigint FROM issue_group"
+        " WHERE (%(platform)s::int IS NULL OR platform_id = %(platform)s) AND (%(refused)s::boolean IS NULL OR refused = %(refused)s)"
+        "   AND (%(rule)s::text IS NULL OR rule = %(rule)s)",
+        {"platform": platform_id, "refused": refused, "rule": rule},
+    )
+    return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 async def records(db: Database, wanted: Filter, after: Key | None, size: int) -> list[Record]:

@@ -67,6 +67,7 @@ ALTER TABLE platform ADD record_version int NOT NULL DEFAULT 0;
 
 -- Who let a withheld mass withdrawal not count, so that the next full pull does not take it for agreed.
 ALTER TABLE crawl ADD refused_by text;
+CREATE INDEX crawl_history ON crawl (platform_id, id DESC);
 CREATE INDEX crawl_withheld ON crawl (platform_id, module, scope, id DESC) WHERE withheld > 0;
 
 -- Requests of platforms to us: the last one, and pushes by minute.

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ocpi_nap.store import issues as sql
-from ocpi_nap.store.issues import Filter, Key, Record
+from ocpi_nap.store.issues import Filter, Record
 from ocpi_nap.store.registry import load_platforms
 from ocpi_nap.web.console.guard import Viewer, note
 from ocpi_nap.web.console.platforms import platform_of
@@ -27,31 +28,36 @@ _KINDS = {"refused": True, "tolerated": False}
 
 
 @router.get("")
-async def show_groups(request: Request, session: Viewer, platform: str = "", kind: str = "", rule: str = "") -> Response:
+async def show_groups(
+    request: Request, session: Viewer, platform: str = "", kind: str = "", rule: str = "", after: str = ""
+) -> Response:  # fmt: skip
     """Groups by platform and rule."""
     web = web_of(request)
     names = [p.name for p in await load_platforms(web.db)]
     chosen = (await platform_of(request, platform)).id if platform else None
-    rows = await sql.groups(web.db, chosen, refused=_KINDS.get(kind), rule=rule or None)
-    return web.pages.html("console/issues.html", request, rows=rows, names=names, platform=platform, kind=kind, rule=rule,
-                          objects=sum(row.records for row in rows), times=sum(row.count for row in rows))  # fmt: skip
+    refused, key = _KINDS.get(kind), decode_key(after, (bool, int, str, str))
+    rows = await sql.groups(web.db, chosen, refused=refused, rule=rule or None, after=key, size=_PAGE + 1)
+    objects, times = await sql.totals(web.db, chosen, refused=refused, rule=rule or None)
+    more = encode_key(rows[_PAGE - 1].key) if len(rows) > _PAGE else ""
+    return web.pages.html("console/issues.html", request, rows=rows[:_PAGE], names=names, platform=platform, kind=kind, rule=rule,
+                          objects=objects, times=times, more=more, first=not after)  # fmt: skip
 
 
-def encode_key(key: Key) -> str:
+def encode_key(key: tuple[Any, ...]) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
-def decode_key(text: str) -> Key | None:
-    """The key of a page's end; 404 for one that is not ours."""
+def decode_key(text: str, kinds: tuple[type, ...]) -> Any:
+    """The key of a page's end, a value of each kind; 404 for one that is not ours."""
     if not text:
         return None
     try:
         key = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (ValueError, binascii.Error, UnicodeError):
         raise HTTPException(404) from None
-    if not isinstance(key, list) or len(key) != 3 or not all(isinstance(part, str) and "\0" not in part for part in key):
+    if not isinstance(key, list) or [type(part) for part in key] != list(kinds) or any("\0" in part for part in key if isinstance(part, str)):
         raise HTTPException(404)
-    return (key[0], key[1], key[2])
+    return tuple(key)
 
 
 async def _filter(request: Request, platform: str, rule: str, kind: str, begins: str) -> Filter:
@@ -65,7 +71,7 @@ async def show_records(
 ) -> Response:  # fmt: skip
     """Single issues of a rule, or of the objects whose names begin so."""
     web = web_of(request)
-    rows = await sql.records(web.db, await _filter(request, platform, rule, kind, begins), decode_key(after), _PAGE + 1)
+    rows = await sql.records(web.db, await _filter(request, platform, rule, kind, begins), decode_key(after, (str, str, str)), _PAGE + 1)
     more = encode_key(rows[_PAGE - 1].key) if len(rows) > _PAGE else ""
     return web.pages.html("console/issue-records.html", request, rows=rows[:_PAGE], more=more, platform=platform, rule=rule, kind=kind,
                           begins=begins, first=not after)  # fmt: skip

@@ -1,18 +1,16 @@
-"""Signing in with OpenID Connect: authorization code with PKCE, the role from a claim."""
+"""Signing in with OpenID Connect: the role from a claim, the account made at the first sign-in.
+
+`provider`, which holds the library, is imported when somebody signs in so: a NAP without a provider starts without it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.starlette_client import OAuth
 from fastapi import APIRouter
-from joserfc.errors import JoseError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,51 +26,28 @@ router = APIRouter(prefix="/console/oidc")
 _COOKIE = "oidc"
 _PATIENCE = 600
 """Seconds for signing in at the provider."""
+_SILENT = "The sign-in service does not answer. Try again later or sign in with a password."
 
 
-def oidc_client(options: OidcOptions) -> Any:
-    """The client of a provider; its metadata and keys are fetched when they are needed."""
-    oauth = OAuth()
-    oauth.register(
-        "provider", client_id=options.client_id, client_secret=options.client_secret or None,
-        server_metadata_url=f"{options.issuer.rstrip('/')}/.well-known/openid-configuration",
-        client_kwargs={"scope": options.scope, "code_challenge_method": "S256", "timeout": 10},
-    )  # fmt: skip
-    return oauth.create_client("provider")
-
-
-@dataclass
-class Provider:
-    """The client, made at first use."""
-
-    options: OidcOptions
-    _client: Any = field(default=None)
-
-    def client(self) -> Any:
-        self._client = self._client or oidc_client(self.options)
-        return self._client
-
-
-def _provider(request: Request) -> Provider:
-    provider: Provider | None = getattr(request.app.state, "oidc", None)
-    if provider is None:
-        options = web_of(request).options.oidc
-        if options is None:
-            raise HTTPException(404)
-        provider = request.app.state.oidc = Provider(options)
-    return provider
+def _options(request: Request) -> OidcOptions:
+    options = web_of(request).options.oidc
+    if options is None:
+        raise HTTPException(404)
+    return options
 
 
 @router.get("/start")
 async def start(request: Request) -> Response:
     """Send the browser to the provider; state, nonce and code verifier go along in a sealed cookie."""
-    web, provider = web_of(request), _provider(request)
+    from ocpi_nap.web.console import provider
+
+    web, options = web_of(request), _options(request)
     request.scope["session"] = {}
     try:
-        response: Response = await provider.client().authorize_redirect(request, _callback(request))
-    except (httpx2.HTTPError, AuthlibBaseError, ValueError) as error:
+        response = await provider.redirect(request, options, _callback(request))
+    except provider.Silent as error:
         log.warning("the OpenID Connect provider does not answer: %s", error)
-        return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
+        return _failed(request, _SILENT, status=502)
     state = json.dumps({"at": time.time(), "session": request.scope["session"]})
     sealed = web.registry.vault.seal(state).decode()
     response.set_cookie(_COOKIE, sealed, max_age=_PATIENCE, httponly=True, samesite="lax", secure=web.options.secure, path="/console/oidc")
@@ -82,24 +57,25 @@ async def start(request: Request) -> Response:
 @router.get("/callback")
 async def callback(request: Request) -> Response:
     """Take the code, check the ID token, and sign in with the role that its claim gives."""
-    web, provider = web_of(request), _provider(request)
+    from ocpi_nap.web.console import provider
+
+    web, options = web_of(request), _options(request)
     request.scope["session"] = _opened(request)
     try:
-        token = await provider.client().authorize_access_token(request)
-    except (AuthlibBaseError, JoseError) as error:
+        claims = await provider.claims(request, options)
+    except provider.Unconfirmed as error:
         log.info("a sign-in at the OpenID Connect provider failed: %s", error)
         return _failed(request, "The sign-in service did not confirm who you are. Try again.")
-    except (httpx2.HTTPError, ValueError, KeyError) as error:
+    except provider.Silent as error:
         log.warning("the OpenID Connect provider does not answer: %s", error)
-        return _failed(request, "The sign-in service does not answer. Try again later or sign in with a password.", status=502)
-    claims = dict(token.get("userinfo") or {})
+        return _failed(request, _SILENT, status=502)
     subject = str(claims.get("sub") or "")
     name = str(claims.get("preferred_username") or claims.get("email") or subject)[:100]
-    role = role_of(claims, provider.options)
+    role = role_of(claims, options)
     if not subject or role is None:
         await sql.note_act(web.db, name or "–", "sign-in refused", "no role in the claims", address_of(request))
         return _failed(request, "Your account at the sign-in service has no role in this console. Ask its administrator.")
-    account = await sql.account_of_subject(web.db, f"{provider.options.issuer} {subject}", name, role)
+    account = await sql.account_of_subject(web.db, f"{options.issuer} {subject}", name, role)
     if account.disabled:
         await sql.note_act(web.db, account.name, "sign-in refused", "the account is disabled", address_of(request))
         return _failed(request, "This account is disabled.")
