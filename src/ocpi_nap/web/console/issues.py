@@ -55,7 +55,8 @@ def decode_key(text: str, kinds: tuple[type, ...]) -> Any:
         key = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (ValueError, binascii.Error, UnicodeError):
         raise HTTPException(404) from None
-    if not isinstance(key, list) or [type(part) for part in key] != list(kinds) or any("\0" in part for part in key if isinstance(part, str)):
+    fits = isinstance(key, list) and [type(part) for part in key] == list(kinds)
+    if not fits or any("\0" in part for part in key if isinstance(part, str)):
         raise HTTPException(404)
     return tuple(key)
 
