@@ -255,7 +255,10 @@ def _code(value: Any) -> int | None:
 
 
 def unauthorised(error: PeerError) -> bool:
-    """Whether an error may mean that the token was read in the wrong form (field lessons 1, I-10)."""
+    """Whether an error may mean that the token was read in the wrong form: a refusal in whatever shape (field lessons 1, I-9, I-10).
+
+    Platforms answer a token they cannot read with 400, 401, 403 or 500, or with 200 and any failure: one library says 3000.
+    """
     if isinstance(error, HttpFailure):
         return error.http_status in (400, 401, 403, 500)
-    return isinstance(error, OcpiFailure) and error.status_code in (2000, 2001) and "unauthor" in error.message.lower()
+    return isinstance(error, OcpiFailure | NotOcpi)
