@@ -18,7 +18,6 @@ from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
 from ocpi_nap.intake.owner import owner, stated_owner
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.model.timestamps import format_z
@@ -247,7 +246,7 @@ class _Crawl:
         if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
             self._refuse(f"{self.module}/{party[0]}/{party[1]}/?", [Issue("id", "required_missing", "no usable id")])
             return
-        key = (self.platform.id, *party, id_key(str(object_id), self.version.number))
+        key = (self.platform.id, *party, self.version.id_key(str(object_id)))
         known = self.known.get(key)
         if known is not None and known.pulled_hash == digest:
             self.counts.unchanged += 1
@@ -350,7 +349,7 @@ async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform
     issues = IssueLog(db)
     context = Context(platform.id, VERSIONS[platform.version], platform.settings, "pull", datetime.now(UTC))
     party = (address.country_code.upper(), address.party_id.upper())
-    key = (platform.id, *party, id_key(address.id, platform.version))
+    key = (platform.id, *party, VERSIONS[platform.version].id_key(address.id))
     operation = Operation("put", "location", NodeKey(*party, address.id), key, context, answer.data)
     try:
         prepare_put(operation)
