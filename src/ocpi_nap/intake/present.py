@@ -32,13 +32,17 @@ def _stamp(raw: dict[str, Any], time: datetime | None) -> None:
 
 
 def _evse_raw(evse: EvseRow, version: str) -> dict[str, Any]:
-    time = evse_time(evse)
+    doc = objects.decode_evse(evse.doc)
+    time = _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
     if evse.source_version == version:
         raw = current_raw(evse)
         raw.setdefault("uid", evse.uid)
         _stamp(raw, time)
+        for connector in doc.connectors:
+            at = position(raw, connector.id, VERSIONS[version])
+            if at is not None:
+                _stamp(raw["connectors"][at], connector.source_last_updated)
         return raw
-    doc = objects.decode_evse(evse.doc)
     doc.uid, doc.status, doc.last_updated = evse.uid, evse.status, time
     for connector in doc.connectors:
         connector.last_updated = connector.source_last_updated

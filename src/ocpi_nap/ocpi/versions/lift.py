@@ -149,9 +149,22 @@ def lift_connector(raw: dict[str, Any], version: Version, settings: PlatformSett
     if not node.id:
         node.id, node.id_inferred = f"~{position + 1}", True
         lifted.issues.append(Issue("id", "id_inferred", "missing: counted by position"))
+    if not node.tariff_ids:
+        _inlined_tariffs(node, lifted)
     _check(node, raw, "connector", version, settings, lifted, reading)
     plausible.connector(node, lifted.issues)
     return lifted
+
+
+def _inlined_tariffs(node: Connector, lifted: Lifted[Connector]) -> None:
+    """Tariffs inside the connector: their ids are taken, the objects stay in ``extra`` (I-90)."""
+    given = node.extra.get("tariffs")
+    inlined = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    found = [item["id"] for item in inlined if isinstance(item.get("id"), str)]
+    if found:
+        node.tariff_ids = found
+        node.raw_enums.setdefault("tariff_ids", None)
+        lifted.issues.append(Issue("tariffs", "tariffs_inlined", "tariffs instead of tariff_ids: their ids are taken"))
 
 
 def lift_tariff(raw: dict[str, Any], version: Version, settings: PlatformSettings) -> Lifted[Tariff]:
