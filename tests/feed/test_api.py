@@ -13,7 +13,6 @@ from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import objects
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.platform import Operator, PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -77,7 +76,7 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
         context = Context(platform, V, PlatformSettings(), "push", created)
         # created long before the source's last change: the receipt must not look 24 h behind it
         context.received_at = datetime.fromisoformat(p["modifiedAt"])
-        key = (platform, *party, id_key(p["id"], "2.3.0"))
+        key = (platform, *party, V.id_key(p["id"]))
         outcomes = await write_documents(db, [prepare_put(Operation("put", "location", NodeKey(*party, p["id"]), key, context, raw))])
         assert outcomes[0].created
         await db.execute("UPDATE location SET created_at = %s WHERE id = %s AND party_id = %s", (created, p["id"], party[1]))
@@ -93,7 +92,7 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
             )
             await db.execute(
                 "UPDATE evse_state SET status_at = %s WHERE uid_key = %s",
-                (datetime.fromisoformat(statuses[evse["id"]]["modifiedAt"]), id_key(evse["id"], "2.3.0")),
+                (datetime.fromisoformat(statuses[evse["id"]]["modifiedAt"]), V.id_key(evse["id"])),
             )
 
 

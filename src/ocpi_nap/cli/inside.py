@@ -24,6 +24,7 @@ async def served_inside(app: Any, host: str = "127.0.0.1", port: int = 0) -> Asy
     """Serve until the block ends; gives the port. Raises OSError when the address cannot be used."""
     config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none")
     listening = config.bind_socket()
+    listening.listen(config.backlog)  # whoever is told the port may connect at once
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

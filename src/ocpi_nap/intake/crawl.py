@@ -18,12 +18,11 @@ from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
 from ocpi_nap.intake.owner import owner, stated_owner
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
-from ocpi_nap.ocpi.errors import OcpiError
+from ocpi_nap.ocpi.errors import Invalid, OcpiError
 from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -170,6 +169,8 @@ class _Crawl:
         self.issues, self.report, self.progress, self.confirm = issues, report, progress, confirm
         self.counts = Counts()
         self.seen: set[LocationKey] = set()
+        self.doubtful = False
+        """An object came twice or could not be told: others may have been missed for it, so a second pull must agree (D17, I-57)."""
         self.known: dict[LocationKey, Known] = {}
         self.chunk: dict[LocationKey, Operation] = {}
         self.writing: deque[asyncio.Task[None]] = deque()
@@ -229,11 +230,11 @@ class _Crawl:
         """Start of the last complete crawl, less the overlap (R120); None crawls everything."""
         if self.full:
             return None
-        last = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=False)
+        last = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name)
         if last is None:
             self.full = True
             return None
-        return last[0] - timedelta(minutes=self.platform.settings.delta_overlap_minutes)
+        return last - timedelta(minutes=self.platform.settings.delta_overlap_minutes)
 
     async def _take(self, item: bytes, digest: bytes) -> None:
         """One object of a page: unchanged, to be written, or refused – never the end of the page (R127)."""
@@ -245,6 +246,7 @@ class _Crawl:
         if party is None:
             raw = _parse(item)
             if raw is None:
+                self.doubtful = True
                 self._refuse(f"{self.module}[{self.counts.objects - 1}]", [Issue("", "wrong_type", "not an object")])
                 return
             party, object_id = owner(raw, self.platform), raw.get("id")
@@ -252,10 +254,12 @@ class _Crawl:
             self.counts.ignored += 1
             return
         if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
+            self.doubtful = True
             self._refuse(f"{self.module}/{party[0]}/{party[1]}/?", [Issue("id", "required_missing", "no usable id")])
             return
-        key = (self.platform.id, *party, id_key(str(object_id), self.version.number))
+        key = (self.platform.id, *party, self.version.id_key(str(object_id)))
         known = self.known.get(key)
+        self.doubtful = self.doubtful or key in self.seen
         if known is not None and known.pulled_hash == digest:
             self.counts.unchanged += 1
             self.seen.add(key)
@@ -333,17 +337,17 @@ class _Crawl:
     async def _reconcile(self, since: datetime) -> None:
         """Withdraw what a complete full pull no longer has (R124), unless that is suspiciously much (D17)."""
         scope = {key: known for key, known in self.known.items() if known.active and (self.scope is None or key[1:3] == self.scope)}
-        gone = [known.pk for key, known in scope.items() if key not in self.seen]
-        if not gone:
-            return
-        if len(gone) > 10 and 2 * len(gone) > len(scope) and not self.confirm:
-            before = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=True)
-            if before is None or before[1] == 0:
-                self.counts.withheld = len(gone)
-                log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(gone), len(scope), self.module)
-                return
-        self.counts.withdrawn = await crawls.withdraw(self.db, self.module, gone, NOT_IN_PULL, since)
-        await self.db.notify("feed", "")
+        gone = [known for key, known in scope.items() if key not in self.seen]
+        if not self.confirm and (self.doubtful or (len(gone) > 10 and 2 * len(gone) > len(scope))):
+            held = [known.pk for known in gone if not known.missed]
+            gone = [known for known in gone if known.missed]
+            if held:
+                self.counts.withheld = len(held)
+                log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(held), len(scope), self.module)
+                await crawls.mark_missed(self.db, self.module, held, since)
+        if gone:
+            self.counts.withdrawn = await crawls.withdraw(self.db, self.module, [known.pk for known in gone], NOT_IN_PULL, since)
+            await self.db.notify("feed", "")
 
 
 async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform: Platform, address: NodeKey) -> bool:
@@ -352,16 +356,22 @@ async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform
     if url is None or platform.version is None:
         return False
     answer = await client.get(peer, client.object_url(url, address.id))
-    if not isinstance(answer.data, dict):
+    raw = answer.data[0] if isinstance(answer.data, list) and len(answer.data) == 1 else answer.data
+    if not isinstance(raw, dict):
         return False
     issues = IssueLog(db)
     context = Context(platform.id, VERSIONS[platform.version], platform.settings, "pull", datetime.now(UTC))
     party = (address.country_code.upper(), address.party_id.upper())
-    key = (platform.id, *party, id_key(address.id, platform.version))
-    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, answer.data)
+    key = (platform.id, *party, VERSIONS[platform.version].id_key(address.id))
+    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, raw)
+    version = VERSIONS[platform.version]
+    other = stated_owner(raw) not in (None, party) or version.id_key(str(raw.get("id", address.id))) != version.id_key(address.id)
     try:
+        if other:
+            raise Invalid("another object", errors=[Issue("id", "identity", "differs from what was asked for")])
         prepare_put(operation)
         await write_documents(db, [operation])
+        issues.add(platform.id, operation.object_path, operation.issues)
     except OcpiError as error:
         issues.add(platform.id, operation.object_path, error.errors, refused=True)
         return False

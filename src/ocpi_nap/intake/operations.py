@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -77,6 +78,13 @@ def require(errors: list[Issue]) -> None:
         raise Invalid("; ".join(error.text() for error in errors)[:255], errors=errors)
 
 
+def require_unbroken(errors: list[Issue], before: Callable[[], list[Issue]]) -> None:
+    """Refuse a PATCH that breaks core data (R159); what was missing already, as tolerated below the addressed level, is not its fault."""
+    if errors:
+        known = {error.path for error in before()}
+        require([error for error in errors if error.path not in known])
+
+
 def prepare_put(operation: Operation) -> Operation:
     """Lift the body of a PUT; raises Invalid when the addressed level lacks core data."""
     context, raw = operation.context, operation.raw
@@ -87,7 +95,6 @@ def prepare_put(operation: Operation) -> Operation:
         operation.location = lifted.node
         operation.issues += lifted.issues
         operation.evses = _sent_evses(operation)
-        _check_parking(operation)
         operation.raw_bytes = jsontext.dump({name: value for name, value in raw.items() if name != "evses"})
         return operation
     operation.raw_bytes = jsontext.dump(raw)
@@ -107,17 +114,6 @@ def prepare_put(operation: Operation) -> Operation:
         operation.tariff = lifted_tariff.node
         operation.issues += lifted_tariff.issues
     return operation
-
-
-def _check_parking(operation: Operation) -> None:
-    """An EVSE may refer to parking places that the Location does not have: kept and recorded (R168)."""
-    assert operation.location is not None
-    places = {place.id for place in operation.location.parking_places}
-    for sent in operation.evses or ():
-        for parking in sent.node.parking:
-            if parking.parking_id not in places:
-                issue = Issue(f"{sent.path}.parking", "parking_unknown", "no such parking place in the Location", parking.parking_id or "")
-                operation.issues.append(issue)
 
 
 def _sent_evses(operation: Operation) -> list[SentEvse] | None:

@@ -49,7 +49,7 @@ def merge_patch(stored: dict[str, Any], patch: dict[str, Any], version: Version,
     """
     merged = dict(stored)
     for name, value in patch.items():
-        if name == CHILDREN.get(level):
+        if name == CHILDREN.get(level) and (value is not None or name not in version.required[level]):
             continue
         if value is None and name != "last_updated":
             if name in version.required[level]:

@@ -20,6 +20,21 @@ def ordering_time(last_updated: datetime | None, received_at: datetime, issues: 
     return last_updated
 
 
+def outdated(
+    moment: datetime, stated: bool, known: datetime | None, pushed_at: datetime | None, crawl_started: datetime | None
+) -> bool:
+    """Whether a write to a node comes too late: it is older than what is stored (D8).
+
+    What was pushed at ``pushed_at``, since the crawl began that brings the write, yields only to a newer time that the source
+    itself stated: the page may have been made before the push (R125).
+    """
+    if known is None:
+        return False
+    if crawl_started is not None and pushed_at is not None and pushed_at >= crawl_started:
+        return not stated or moment <= known
+    return moment < known
+
+
 def modified(previous: datetime, ordering: datetime, received_at: datetime) -> datetime:
     """When a changed node was modified: the source's time, ours where that did not move forward (I-60)."""
     return ordering if ordering > previous else received_at

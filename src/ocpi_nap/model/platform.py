@@ -39,6 +39,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     max_pages: int = 10_000  # R117
     max_requests_per_day: int = 0  # I-8; 0 is no limit
     page_timeout_seconds: int = 120  # I-68
+    crawl_minutes: int = 360  # I-68: the longest pull of one list
     delta_interval_minutes: int = 60  # R130
     full_interval_minutes: int = 1440  # R130
     delta_overlap_minutes: int = 10  # R120

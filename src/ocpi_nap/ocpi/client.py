@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,8 @@ class Answer:
     message: str | None
     data: Any
     """Decoded; for a page (`get_page`) the text of its ``data`` as it came, which is decoded object by object."""
+    timestamp: Any = None
+    """Of the envelope, as it came."""
 
 
 class OcpiClient:
@@ -206,6 +209,7 @@ async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
 class _PageEnvelope(msgspec.Struct):
     status_code: Any = None
     status_message: Any = None
+    timestamp: Any = None
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -225,7 +229,8 @@ def _page_envelope(body: bytes) -> dict[str, Any]:
     """The envelope with ``data`` as text; what only the tolerant decoder reads is written anew."""
     try:
         found = _pages.decode(body.removeprefix(b"\xef\xbb\xbf"))
-        return {"status_code": found.status_code, "status_message": found.status_message, "data": bytes(found.data)}
+        head = {"status_code": found.status_code, "status_message": found.status_message, "timestamp": found.timestamp}
+        return {**head, "data": bytes(found.data)}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         slow = _envelope(body)
         return slow | {"data": jsontext.dump(slow.get("data"))} if slow else {}
@@ -244,14 +249,18 @@ def _judge(url: str, response: aiohttp.ClientResponse, body: bytes, read: Callab
         raise NotOcpi(f"HTTP {status}, but no OCPI envelope: {said}", url=url, http_status=status)
     if not 1000 <= code <= 1999:
         raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
-    return Answer(url, status, response.headers, code, message if isinstance(message, str) else None, known.get("data"))
+    told = message if isinstance(message, str) else None
+    return Answer(url, status, response.headers, code, told, known.get("data"), known.get("timestamp"))
+
+
+_CODE = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def _code(value: Any) -> int | None:
     """The status code, also as text (I-12)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return int(value) if isinstance(value, str) and value.strip().isdigit() else None
+    return int(value) if isinstance(value, str) and _CODE.fullmatch(value.strip()) else None
 
 
 def unauthorised(error: PeerError) -> bool:

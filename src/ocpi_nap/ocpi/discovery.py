@@ -110,8 +110,10 @@ def _offered(answer: Answer) -> list[tuple[str, str]]:
 def _choose(offered: list[tuple[str, str]], settings: PlatformSettings, only: str | None) -> tuple[str, str]:
     """The highest version both sides have, as numbers (D3, R56)."""
     urls = dict(offered)
-    if settings.treat_2_2_as_2_2_1 and "2.2" in urls:
-        urls.setdefault("2.2.1", urls["2.2"])
+    for version in VERSIONS.values() if settings.treat_2_2_as_2_2_1 else ():
+        for older in version.also_reads:
+            if older in urls:
+                urls.setdefault(version.number, urls[older])
     wanted = only or settings.version_pin
     mutual = sorted((v for v in urls if v in VERSIONS and wanted in (None, v)), key=lambda v: VERSIONS[v].order)
     if not mutual:

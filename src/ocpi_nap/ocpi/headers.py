@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.model.platform import Party
+from ocpi_nap.ocpi.versions import VERSIONS
 
 Header = tuple[bytes, bytes]
 
@@ -69,7 +70,7 @@ def outgoing(
 ) -> dict[str, str]:
     """Headers of a request we send: fresh request id, and routing on functional modules from 2.2.1 on (R15, R16, R19, R20)."""
     sent = {"X-Request-ID": str(uuid.uuid4()), "X-Correlation-ID": correlation_id or str(uuid.uuid4())}
-    if functional and version not in (None, "2.1.1"):
+    if functional and version is not None and VERSIONS[version].has_roles:
         sent |= {
             "OCPI-from-country-code": own_party[0],
             "OCPI-from-party-id": own_party[1],

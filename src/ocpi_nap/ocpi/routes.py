@@ -23,7 +23,7 @@ from ocpi_nap.ocpi.errors import (
     TooManyRequests,
     UnsupportedVersion,
 )
-from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, read_json, segments
+from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, object_segments, read_json, segments
 from ocpi_nap.ocpi.ports import Authenticator, Caller, Credentials, NodeKey, Receiver
 from ocpi_nap.ocpi.versions import VERSIONS
 
@@ -158,7 +158,7 @@ class OcpiApp:
             return await self._serve_credentials(method, receive, caller, version, received)
         if module not in VERSIONS[version].modules or module not in _DEPTH:
             raise NotFound("nothing here")
-        return await self._serve_object(method, receive, caller, version, module, path[2:])
+        return await self._serve_object(method, receive, caller, version, module, object_segments(path[2:]))
 
     async def _serve_credentials(
         self, method: str, receive: Receive, caller: Caller, version: str, received: headers.Received

@@ -8,6 +8,8 @@ V2_1_1 = Version(
     has_roles=False,
     patch_needs_time=False,
     party_in_object=False,
+    ids_have_case=True,
+    hours_are_a_choice=True,
     required={
         "location": ("id", "type", "address", "city", "postal_code", "country", "coordinates", "last_updated"),
         "evse": ("uid", "status", "connectors", "last_updated"),

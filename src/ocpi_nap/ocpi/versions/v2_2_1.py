@@ -8,6 +8,7 @@ V2_2_1 = Version(
     has_roles=True,
     patch_needs_time=True,
     party_in_object=True,
+    also_reads=("2.2",),
     required={
         "location": (
             "country_code", "party_id", "id", "publish", "address", "city", "country", "coordinates", "time_zone", "last_updated",
