@@ -184,3 +184,13 @@ async def test_field_samples(ocpi: Ocpi, shared: Path) -> None:
                 reply = await ocpi.send("PUT", f"{version}/locations/FI/{party}/{item.get('id', 'x')}", item, token=token)
                 assert reply.status in (200, 201) and json.loads(reply.body)["status_code"] in (1000, 2001), (path.name, reply.body)
     assert (await ocpi.db.fetch_all("SELECT count(*) FROM location"))[0][0] > 3
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_endpoint_url_without_the_slash(ocpi: Ocpi, version: str) -> None:
+    """A widespread library appends the country code to our endpoint's URL as it is; nothing else is read into a glued path."""
+    token, body = await ocpi.platform(version), location(version, 1)
+    assert (await put(ocpi, token, version, body, f"{version}/locationsFI/ABC/L1")).status == 201
+    assert data(await ocpi.send("GET", f"{version}/locations/FI/ABC/L1", token=token))["id"] == "L1"
+    for path in ("locationsFIN/ABC/L1", "locationsF/ABC/L1", "credentialsFI/ABC/L1", "locationsFI", "locationsFI/ABC"):
+        assert (await put(ocpi, token, version, body, f"{version}/{path}")).status == 404

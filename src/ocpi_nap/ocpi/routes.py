@@ -6,6 +6,7 @@ A raw ASGI application: routing and framework middleware would cost as much as t
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ _METHODS = {
     "tariffs": ("GET", "PUT", "DELETE"),
 }
 _DEPTH = {"locations": (3, 5), "tariffs": (3, 3)}
-_WRITES = frozenset(("PUT", "PATCH", "DELETE"))
+_GLUED = re.compile(r"(locations|tariffs)([A-Za-z]{2})")
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -91,7 +92,7 @@ class OcpiApp:
         try:
             try:
                 caller = await self._authenticate(scope, received)
-                path = segments(scope, self._options.root)
+                path = _apart(segments(scope, self._options.root))
                 status, body = await self._dispatch(scope, receive, caller, path, received)
                 extra: list[Header] = []
             except OcpiError as error:
@@ -194,6 +195,12 @@ class OcpiApp:
         written = await act(caller, version, module, key, body)
         message = "; ".join(issue.text() for issue in written.issues[:3])[:255] if written.issues else None  # R172
         return 201 if written.created else 200, envelope.success(message=message)
+
+
+def _apart(path: list[str]) -> list[str]:
+    """The path with the slash that some put out of the way: a widespread library appends the country to our endpoint's URL as it is."""
+    glued = _GLUED.fullmatch(path[1]) if len(path) > 2 else None
+    return path if glued is None else [path[0], *glued.groups(), *path[2:]]
 
 
 def _allow(method: str, module: str) -> None:
