@@ -19,7 +19,10 @@ from tests.simulator.conftest import Nap
 def cases(needs: str, tolerated: bool) -> list[Any]:
     """Each such fault in each version it can occur in."""
     chosen = [fault for fault in FAULTS.values() if fault.needs in needs.split("|") and fault.tolerated is tolerated]
-    return [pytest.param(fault, version, id=f"{fault.name}-{version}") for fault in chosen for version in fault.versions]
+    return [
+        pytest.param(fault, version, id=f"{fault.name}-{version}", marks=pytest.mark.holds(fault.reference))
+        for fault in chosen for version in fault.versions
+    ]  # fmt: skip
 
 
 def expected(platform: SimulatedPlatform) -> dict[str, int]:
