@@ -58,6 +58,7 @@ class DiscoveryFailed(Exception):
 async def get_trying(client: OcpiClient, peer: Peer, url: str, encodings: list[str | None]) -> tuple[Answer, str | None]:
     """GET with each form of the token in turn, until one is not refused (D1, field lessons 1); raises the first error."""
     first: PeerError | None = None
+    peer = peer.correlated()
     for encoding in encodings:
         try:
             return await client.get(replace(peer, encoding=encoding), url, functional=False), encoding

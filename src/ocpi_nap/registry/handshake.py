@@ -129,7 +129,7 @@ async def _look_at_ourselves(registry: Registry, token_b: str, say: Say) -> None
 
 async def _post(registry: Registry, platform: Platform, found: Discovered, token_a: str, token_b: str) -> PeerCredentials:
     """POST our credentials; once more where the outcome is unknown (R83)."""
-    peer = registry.peer(platform, token_a, timeout=_POST_TIMEOUT)
+    peer = registry.peer(platform, token_a, timeout=_POST_TIMEOUT).correlated()
     body = registry.identity.credentials(found.version, token_b)
     url = found.endpoints["credentials"]
     unknown: PeerError | None = None
