@@ -24,7 +24,7 @@ from ocpi_nap.registry.auth import TokenAuthenticator
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 from tests.asgi import Reply, call
 
 LARGEST = 100_000
@@ -82,7 +82,7 @@ async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
         repairs.append(address)
 
     receiver = ReceiverService(database, writer, issues, repair)
-    options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST)
+    options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST, OUTAGES)
     app = OcpiApp(TokenAuthenticator(database), CredentialsService(registry), receiver, options)
     running = asyncio.create_task(writer.run())
     yield Ocpi(app, database, registry, issues, receiver, repairs)

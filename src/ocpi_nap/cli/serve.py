@@ -26,7 +26,7 @@ from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_locat
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
-from ocpi_nap.registry import Registry, RegistryError, handshake
+from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.embedded import EmbeddedPostgres
@@ -108,9 +108,10 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
     publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
+    work = Work(_crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
     tasks = (
         publisher.run(stop),
-        run_jobs(db, dsn, stop, Work(_crawler(registry), _repairer(registry), _rotator(registry)), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, work, change_days=settings.change_days),
         _orphaned(parent, stop),
     )
     try:
@@ -170,6 +171,13 @@ def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
             log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
 
     return repair
+
+
+def _due(registry: Registry) -> Callable[[], Awaitable[list[int]]]:
+    async def due() -> list[int]:
+        return await rotation.due(registry)
+
+    return due
 
 
 def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:

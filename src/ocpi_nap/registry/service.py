@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from ocpi_nap.model.platform import Operator, Party, Platform
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
-from ocpi_nap.ocpi.credentials import OwnIdentity
+from ocpi_nap.ocpi.credentials import OwnIdentity, role_party
 from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
 from ocpi_nap.registry.outcomes import RegistryError
 from ocpi_nap.registry.vault import Vault
@@ -164,7 +164,7 @@ def announced_operators(platform: Platform, roles: list[dict[str, Any]]) -> list
     for role in roles:
         details = role.get("business_details")
         details = details if isinstance(details, dict) else {}
-        country, party = str(role.get("country_code") or "").strip().upper(), str(role.get("party_id") or "").strip().upper()
+        country, party = role_party(role)
         if str(role.get("role", "CPO")).upper() != "CPO" or len(country) != 2 or not party or (country, party) in platform.parties:
             continue
         name = str(details.get("name") or f"{country}*{party}")
@@ -178,8 +178,7 @@ def with_details(operator: Operator, roles: list[dict[str, Any]]) -> Operator:
     """The operator with the logo that its role announces; name and URL stay those of the onboarding record."""
     for role in roles:
         details = role.get("business_details")
-        same = (str(role.get("country_code") or "").upper(), str(role.get("party_id") or "").upper()) == operator.party
-        if same and isinstance(details, dict) and isinstance(details.get("logo"), dict):
+        if role_party(role) == operator.party and isinstance(details, dict) and isinstance(details.get("logo"), dict):
             website = operator.url or details.get("website")
             shown = {"name": operator.name, **({"website": website} if website else {}), "logo": details["logo"]}
             return msgspec.structs.replace(operator, details=shown)
