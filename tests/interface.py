@@ -21,6 +21,7 @@ from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
@@ -83,7 +84,7 @@ async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
 
     receiver = ReceiverService(database, writer, issues, repair)
     options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST, OUTAGES)
-    app = OcpiApp(TokenAuthenticator(database), CredentialsService(registry), receiver, options)
+    app = OcpiApp(TokenAuthenticator(database, Hints(database, registry.vault)), CredentialsService(registry), receiver, options)
     running = asyncio.create_task(writer.run())
     yield Ocpi(app, database, registry, issues, receiver, repairs)
     running.cancel()

@@ -24,6 +24,7 @@ from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.settings import Settings
@@ -102,7 +103,7 @@ class App:
         settings = self._settings
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
-        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault))
         receiver = ReceiverService(db, writer, issues, RepairQueue(db))
         party = (settings.country_code.upper(), settings.party_id.upper())
         options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)

@@ -68,6 +68,7 @@ async def replace_tokens(conn: sql.Conn, platform: Platform, token_b: str | None
     await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'A' AND expires_at IS NULL", (platform.id,))
     if token_b is None:
         return
+    await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'B' AND expires_at <= now()", (platform.id,))
     digest = tokens.hash_token(token_b)
     await conn.execute("DELETE FROM token WHERE platform_id = %s AND state = 'pending' AND hash <> %s", (platform.id, digest))
     await conn.execute(

@@ -89,6 +89,15 @@ async def update_platform(conn: Conn, platform_id: int, values: dict[str, Any]) 
     await conn.execute(f"UPDATE platform SET {sets}, updated_at = now() WHERE id = %(id)s".encode(), {**params, "id": platform_id})
 
 
+async def note_pull(db: Database, platform_id: int, state: str | None, last_error: dict[str, Any] | None) -> None:
+    """What a pull said of the connection, unless that ended meanwhile."""
+    await db.execute(
+        "UPDATE platform SET state = coalesce(%s, state), last_error = %s, updated_at = now()"
+        " WHERE id = %s AND state IN ('registered', 'registered-unverified')",
+        (state, Jsonb(last_error) if last_error else None, platform_id),
+    )
+
+
 async def erase_platform(conn: Conn, platform_id: int) -> None:
     """Delete a platform with all that came over it; its EVSE rows have no foreign key."""
     for table in ("evse", "evse_state"):
@@ -156,6 +165,21 @@ SELECT t.id, t.kind, t.state, t.first_used_at IS NULL, p.id, p.name, p.country_c
   FROM token t JOIN platform p ON p.id = t.platform_id
  WHERE t.hash = %s AND (t.expires_at IS NULL OR t.expires_at > now())
 """
+
+
+async def find_ended_tokens(db: Database, digests: list[bytes]) -> list[tuple[int, str, str]]:
+    """(platform, its name, kind) of tokens among these that are no longer valid."""
+    return await db.fetch_all(
+        "SELECT p.id, p.name, t.kind FROM token t JOIN platform p ON p.id = t.platform_id"
+        " WHERE t.hash = ANY(%s) AND t.expires_at <= now()", (digests,),
+    )  # fmt: skip
+
+
+async def sealed_tokens(db: Database) -> list[tuple[int, str, bytes]]:
+    """(platform, its name, sealed token) of every token that we send."""
+    return await db.fetch_all(
+        "SELECT id, name, sealed FROM platform CROSS JOIN LATERAL (VALUES (outbound_a), (outbound_c)) AS s(sealed) WHERE sealed IS NOT NULL"
+    )
 
 
 _ROTATION_DUE = """
