@@ -20,6 +20,7 @@ import uvloop
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
@@ -53,7 +54,7 @@ def run(host: str, port: int, workers: int) -> None:
             flush=True,
         )
         uvicorn.run(
-            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http="httptools",
+            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
             ws_max_size=1 << 18,
         )  # fmt: skip
