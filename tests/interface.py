@@ -44,6 +44,10 @@ class Ocpi:
     receiver: ReceiverService
     repairs: list[NodeKey] = field(default_factory=list)
 
+    def served_at(self, url: str) -> OcpiApp:
+        """The interface for callers who reach it at this URL, with the usual limit of bodies."""
+        return _app(self.registry, self.receiver, OcpiOptions("/ocpi", url, "FI", "NAP", 1 << 20, OUTAGES))
+
     async def platform(self, version: str, *parties: str, **settings: Any) -> str:
         """Register a platform for FI parties (ABC if none are named); returns its token B."""
         name = f"p{version}{''.join(parties)}"
@@ -71,6 +75,11 @@ class Ocpi:
         return {table: await self.db.fetch_all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
 
 
+def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:
+    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault))
+    return OcpiApp(authenticator, CredentialsService(registry), receiver, options)
+
+
 @asynccontextmanager
 async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
     """The interface over a database."""
@@ -84,7 +93,7 @@ async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
 
     receiver = ReceiverService(database, writer, issues, repair)
     options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST, OUTAGES)
-    app = OcpiApp(TokenAuthenticator(database, Hints(database, registry.vault)), CredentialsService(registry), receiver, options)
+    app = _app(registry, receiver, options)
     running = asyncio.create_task(writer.run())
     yield Ocpi(app, database, registry, issues, receiver, repairs)
     running.cancel()
