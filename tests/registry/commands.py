@@ -7,13 +7,15 @@ import json
 import multiprocessing
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["ocpi_nap.cli", "ocpi_nap.cli.serve"])
+_context.set_forkserver_preload(["ocpi_nap.cli", "ocpi_nap.cli.serve", "tests.simulator.conftest"])
 
 
 def _run(arguments: list[str], environment: dict[str, str], out: str) -> None:
@@ -52,3 +54,31 @@ class Commands:
         assert status == 0, out
         shown: dict[str, Any] = json.loads(out)
         return shown
+
+
+async def _serve(dsn: str, folder: str, pipe: Any) -> None:
+    from ocpi_nap.store.database import Database
+    from tests.interface import interface
+    from tests.simulator.conftest import on_http
+
+    database = await Database.open(dsn)
+    async with interface(database, Path(folder)) as ocpi, on_http(ocpi) as nap:
+        pipe.send(nap.registry.identity.versions_url)
+        await asyncio.Event().wait()
+
+
+def _serve_process(dsn: str, folder: str, pipe: Any) -> None:
+    asyncio.run(_serve(dsn, folder, pipe))
+
+
+@asynccontextmanager
+async def serving(dsn: str, folder: Path) -> AsyncIterator[tuple[str, BaseProcess]]:
+    """The OCPI interface in a process of its own that can be killed, over the same database; gives its versions URL."""
+    ours, theirs = multiprocessing.Pipe()
+    process = _context.Process(target=_serve_process, args=(dsn, str(folder), theirs))  # type: ignore[attr-defined]
+    process.start()
+    try:
+        yield await asyncio.to_thread(ours.recv), process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.join)

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.ocpi.client import OcpiClient
+from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.registry.onboarding import RecordChange
 from ocpi_nap.simulator.faults import FAULTS, Fault, Lost, Reply
 from ocpi_nap.simulator.platform import SimulatedPlatform
-from tests.registry.commands import Commands
+from tests.registry.commands import Commands, serving
 from tests.simulator.conftest import Nap
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 CALLS = {"register": ["versions", "details", "POST", "verification"], "rotate": ["versions", "details", "PUT", "verification"],
          "unregister": ["DELETE"]}  # fmt: skip
+
+
+@contextmanager
+def struck(platform: SimulatedPlatform, number: int, taken: bool, process: Callable[[], BaseProcess | None]) -> Iterator[None]:
+    """The process is killed at the platform's n-th request, before or after that took effect; the answer never leaves."""
+    seen = 0
+
+    def strike() -> None:
+        victim = process()
+        assert victim is not None and victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+        raise Lost
+
+    def arrived(_: Reply) -> None:
+        nonlocal seen
+        seen += 1
+        if not taken and seen == number:
+            strike()
+
+    def answered(_: Reply) -> None:
+        if taken and seen == number:
+            strike()
+
+    FAULTS["killer"] = Fault("killer", "R84", "the NAP's process dies", before=arrived, wire=answered)
+    platform.faults = ("killer",)
+    try:
+        yield
+    finally:
+        platform.faults = ()
+        del FAULTS["killer"]
 
 
 @dataclass
@@ -34,30 +68,8 @@ class Scene:
 
     async def killed(self, command: str, call: str, taken: bool) -> None:
         """Run it and kill it at a call, after which the platform has ``taken`` effect or not; its answer never leaves."""
-        at, seen = CALLS[command].index(call), 0
-
-        def strike() -> None:
-            assert self.command.running is not None and self.command.running.pid is not None
-            os.kill(self.command.running.pid, signal.SIGKILL)
-            raise Lost
-
-        def arrived(_: Reply) -> None:
-            nonlocal seen
-            seen += 1
-            if not taken and seen == at + 1:
-                strike()
-
-        def answered(_: Reply) -> None:
-            if taken and seen == at + 1:
-                strike()
-
-        FAULTS["killer"] = Fault("killer", "R84", "the NAP's process dies", before=arrived, wire=answered)
-        self.platform.faults = ("killer",)
-        try:
+        with struck(self.platform, CALLS[command].index(call) + 1, taken, lambda: self.command.running):
             status, out = await self.command("platform", command, "sim")
-        finally:
-            self.platform.faults = ()
-            del FAULTS["killer"]
         assert status == -signal.SIGKILL, out
 
     async def pulls(self) -> bool:
@@ -190,3 +202,53 @@ async def test_leaving(scene: Scene, version: str, taken: bool) -> None:
     assert status == 0, out
     shown = await scene.command.show("sim")
     assert (shown["state"], shown["last_error"], await scene.tokens()) == ("unregistered", None, [])
+
+
+async def ended(process: BaseProcess) -> None:
+    await asyncio.to_thread(process.join, 30)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.holds("R84", "R88", "R100", "R109")
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_they_register_and_renew(scene: Scene, version: str, tmp_path: Path) -> None:
+    """Our server dies in the call-backs of their POST, then of their PUT: everything is as before, and the same request works again."""
+    nap, platform = scene.nap, scene.platform
+    token_a, url = await nap.registry.issue_token("sim"), nap.registry.identity.versions_url
+    for number in (1, 2):
+        async with serving(nap.db.dsn, tmp_path) as (theirs, process):
+            with struck(platform, number, True, lambda process=process: process), pytest.raises(OcpiError):
+                await platform.register(theirs, token_a)
+            await ended(process)
+        assert (await scene.command.show("sim"))["state"] == "unregistered" and await scene.tokens() == ["issued"]
+    await platform.register(url, token_a)
+    assert await scene.tokens() == ["active"] and await scene.pulls() and await scene.pushes()
+    for number in (1, 2):
+        token_c = platform.state.token_c
+        async with serving(nap.db.dsn, tmp_path) as (theirs, process):
+            with struck(platform, number, True, lambda process=process: process), pytest.raises(OcpiError):
+                await platform.renew(theirs)
+            await ended(process)
+        platform.state.token_c = token_c
+        assert await scene.tokens() == ["active"] and await scene.pulls() and await scene.pushes()
+    await platform.renew(url)
+    assert await scene.pulls() and await scene.pushes() and (await scene.command.show("sim"))["state"] == "registered"
+
+
+@pytest.mark.holds("R84", "R94", "R109", "I-5")
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_they_lose_our_answer(scene: Scene, version: str) -> None:
+    """Registered here and not there: token A is told as used up, and the operator ends it and issues another."""
+    nap, platform = scene.nap, scene.platform
+    token_a, url = await nap.registry.issue_token("sim"), nap.registry.identity.versions_url
+    await platform.register(url, token_a)
+    platform.state.token_b = None
+    with pytest.raises(OcpiError, match="token A that the registration has used up"):
+        await platform.register(url, token_a)
+    assert "used up" in (await scene.command.show("sim"))["events"][0]["message"]
+    assert (await scene.command("platform", "issue-token", "sim"))[0] == 1
+    assert (await scene.command("platform", "unregister", "sim"))[0] == 0
+    status, token_a = await scene.command("platform", "issue-token", "sim")
+    assert status == 0
+    await platform.register(url, token_a.strip())
+    assert await scene.pulls() and await scene.pushes()
