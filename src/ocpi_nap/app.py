@@ -24,10 +24,11 @@ from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.settings import Settings
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +103,10 @@ class App:
         settings = self._settings
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
-        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault))
         receiver = ReceiverService(db, writer, issues, RepairQueue(db))
-        options = OcpiOptions("/ocpi", settings.ocpi_url, settings.country_code.upper(), settings.party_id.upper(), settings.max_body_bytes)
+        party = (settings.country_code.upper(), settings.party_id.upper())
+        options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
         environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
         self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))

@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from ocpi_nap.cli.wire import EnvelopingProtocol
+
 
 class _Server(uvicorn.Server):
     """Without signal handlers: the process has its own."""
@@ -22,9 +24,11 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def served_inside(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
     """Serve until the block ends; gives the port. Raises OSError when the address cannot be used."""
-    config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none")
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none", http=EnvelopingProtocol
+    )  # fmt: skip
     listening = config.bind_socket()
-    listening.listen(config.backlog)  # whoever is told the port may connect at once
+    listening.listen()  # whoever comes before the server has started waits
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

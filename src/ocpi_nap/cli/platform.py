@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +18,11 @@ from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
 from ocpi_nap.model.platform import Platform
-from ocpi_nap.registry import handshake, onboarding
+from ocpi_nap.model.timestamps import format_z
+from ocpi_nap.ocpi import tokens
+from ocpi_nap.registry import handshake, onboarding, recovery, static
+from ocpi_nap.registry.outcomes import NEXT
+from ocpi_nap.store.registry import load_events
 
 platform_app = typer.Typer(help="CPO platforms.", no_args_is_help=True)
 T = TypeVar("T")
@@ -121,6 +126,29 @@ def rotate(name: Name, upgrade: Annotated[bool, typer.Option(help="Take the high
 
 
 @platform_app.command()
+def refresh(name: Name) -> None:
+    """Read the platform's versions and endpoints again."""
+    changed = _run(lambda context: handshake.refresh_endpoints(context.registry, name))
+    print(f"{name}: {'endpoints changed' if changed else 'the endpoints are as before'}.")
+
+
+@platform_app.command("set-token")
+def set_token(
+    name: Name,
+    token_b: Annotated[str | None, typer.Option(help="The token they use on us; `new` makes one and prints it.")] = None,
+    token_c: Annotated[str | None, typer.Option(help="The token that we send them.")] = None,
+) -> None:
+    """Take tokens that were agreed outside the protocol, without a new registration."""
+    if token_b is None and token_c is None:
+        raise CliError("--token-b or --token-c is required.")
+    made = tokens.generate() if token_b == "new" else None
+    platform = _run(lambda context: static.set_tokens(context.registry, name, token_b=made or token_b, token_c=token_c, say=print))
+    print(f"{name} is {platform.state} with the given tokens.")
+    if made is not None:
+        print(made)
+
+
+@platform_app.command()
 def unregister(name: Name) -> None:
     """End the registration, whatever the platform answers."""
     _run(lambda context: handshake.unregister(context.registry, name, say=print))
@@ -167,10 +195,18 @@ def _as_dict(platform: Platform) -> dict[str, Any]:
 
 @platform_app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """One platform: state, version, operators, last error."""
-    platform = _run(lambda context: context.registry.platform(name))
+    """One platform: state, version, operators, last error, what to do, and what happened last."""
+
+    async def read(context: Context) -> tuple[Platform, list[tuple[datetime, str, str]]]:
+        await recovery.settle(context.registry)
+        found = await context.registry.platform(name)
+        return found, await load_events(context.db, found.id)
+
+    platform, events = _run(read)
+    happened = [{"at": format_z(at), "step": step, "message": message} for at, step, message in events]
+    advice = (platform.last_error or {}).get("advice") or NEXT[platform.state].format(name)
     if as_json:
-        print(json.dumps(_as_dict(platform), ensure_ascii=False, indent=2))
+        print(json.dumps({**_as_dict(platform), "advice": advice, "events": happened}, ensure_ascii=False, indent=2))
         return
     print(f"{platform.name}: {platform.state}{', paused' if platform.paused else ''} ({platform.environment})")
     print(f"  OCPI {platform.version or '-'}, platform {platform.country_code}*{platform.party_id}, {platform.versions_url}")
@@ -178,13 +214,21 @@ def show(name: Name, as_json: Json = False) -> None:
         print(f"  operator {operator.id} {operator.name} {operator.url or ''}".rstrip())
     if platform.last_error:
         print(f"  last error ({platform.last_error['at']}, step {platform.last_error['step']}): {platform.last_error['message']}")
-        print(f"  {platform.last_error['advice']}")
+    if advice:
+        print(f"  {advice}")
+    for event in happened:
+        print(f"  {event['at']} {event['step']}: {event['message']}")
 
 
 @platform_app.command("list")
 def list_platforms(as_json: Json = False) -> None:
     """All platforms."""
-    platforms = _run(lambda context: context.registry.platforms())
+
+    async def read(context: Context) -> list[Platform]:
+        await recovery.settle(context.registry)
+        return await context.registry.platforms()
+
+    platforms = _run(read)
     if as_json:
         print(json.dumps([_as_dict(platform) for platform in platforms], ensure_ascii=False, indent=2))
         return

@@ -20,13 +20,14 @@ import uvloop
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
-from ocpi_nap.registry import Registry, RegistryError, handshake
+from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.embedded import EmbeddedPostgres
@@ -53,8 +54,7 @@ def run(host: str, port: int, workers: int) -> None:
             flush=True,
         )
         uvicorn.run(
-            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop",
-            http="ocpi_nap.cli.wire:Connection",
+            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
             ws_max_size=1 << 18,
         )  # fmt: skip
@@ -109,9 +109,10 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
     publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
+    work = Work(_crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
     tasks = (
         publisher.run(stop),
-        run_jobs(db, dsn, stop, Work(_crawler(registry), _repairer(registry), _rotator(registry)), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, work, change_days=settings.change_days),
         _orphaned(parent, stop),
     )
     try:
@@ -171,6 +172,13 @@ def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
             log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
 
     return repair
+
+
+def _due(registry: Registry) -> Callable[[], Awaitable[list[int]]]:
+    async def due() -> list[int]:
+        return await rotation.due(registry)
+
+    return due
 
 
 def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:

@@ -29,7 +29,7 @@ from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.registry import update_platform
+from ocpi_nap.store.registry import note_pull
 from ocpi_nap.store.rows import LocationKey
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,9 @@ async def pull(
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:
-    """Show the platform's last failed pull until the next one that works (R129)."""
+    """Show the platform's last failed pull until the next one that works (R129); a pull proves token C, or a 401 the contrary (R80)."""
     broken = [(module, report) for module, report in reports.items() if not report.complete]
-    shown = platform.last_error is not None and platform.last_error.get("step") == "pull"
-    if not broken and not shown:
-        return
-    record: dict[str, Any] | None = None
+    shown = platform.last_error is not None and platform.last_error.get("step") in ("pull", "verification")
     if broken:
         module, report = broken[0]
         advice = "Pulls go on by themselves; show the answer to the CPO if it stays."
@@ -136,8 +133,9 @@ async def _remember(db: Database, platform: Platform, reports: PullReport) -> No
             advice = "Their side no longer knows our token: ask the CPO, then `platform rotate` or register anew."
         record = {"at": format_z(datetime.now(UTC)), "step": "pull", "message": f"The pull of {module} is incomplete.",
                   "answer": report.error or "", "advice": advice}  # fmt: skip
-    async with db.transaction() as conn:
-        await update_platform(conn, platform.id, {"last_error": record})
+        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, record)
+    elif reports and (shown or platform.state == "registered-unverified"):
+        await note_pull(db, platform.id, "registered", None)
 
 
 class _Head(msgspec.Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -82,9 +83,12 @@ class Peer:
     extra_headers: dict[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     private: bool = False
+    correlation_id: str | None = None
+    """Kept by the retries of one request (R15); None: every request gets its own."""
 
-    def with_token(self, token: str) -> Peer:
-        return replace(self, token=token)
+    def correlated(self) -> Peer:
+        """For one request and its retries."""
+        return self if self.correlation_id else replace(self, correlation_id=str(uuid.uuid4()))
 
 
 @dataclass(slots=True)
@@ -119,8 +123,9 @@ class OcpiClient:
 
     @staticmethod
     def object_url(base: str, *ids: str) -> str:
-        """An object's URL below an endpoint (R60)."""
-        return "/".join([base.rstrip("/"), *(quote(part, safe="") for part in ids)])
+        """An object's URL below an endpoint; the endpoint's own query stays behind the ids (R60)."""
+        path, mark, query = base.partition("?")
+        return "/".join([path.rstrip("/"), *(quote(part, safe="") for part in ids)]) + mark + query
 
     async def get(self, peer: Peer, url: str, *, functional: bool = True) -> Answer:
         """GET; raises PeerError."""
@@ -161,7 +166,9 @@ class OcpiClient:
             raise RefusedUrl(str(error), url=url) from None
 
     async def _follow(self, method: str, peer: Peer, url: str, body: Any, functional: bool, page: bool) -> Answer:
-        sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party)
+        peer = peer.correlated()
+        sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party,
+                                correlation_id=peer.correlation_id)  # fmt: skip
         sent |= {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"} | peer.extra_headers
         if peer.encoding is not None:
             sent["Authorization"] = tokens.outbound_header(peer.token, peer.encoding)
@@ -172,6 +179,7 @@ class OcpiClient:
         target = net.check_form(url, allow_private=peer.private)
         for _ in range(_MOST_REDIRECTS + 1):
             await net.check_address(target, allow_private=peer.private)
+            sent["X-Request-ID"] = str(uuid.uuid4())
             async with self._session.request(method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False) as response:
                 location = response.headers.get("Location")
                 kept = response.status in (307, 308) or method in ("GET", "HEAD")
@@ -179,7 +187,8 @@ class OcpiClient:
                     target = net.follow(target, location, peer.hosts)
                     continue
                 content = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
-                return _judge(target, response, content, _page_envelope if page else _envelope)
+                hidden = _secrets(peer, body)
+                return _judge(target, response, content, _page_envelope if page else _envelope, hidden)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
 
 
@@ -236,21 +245,40 @@ def _page_envelope(body: bytes) -> dict[str, Any]:
         return slow | {"data": jsontext.dump(slow.get("data"))} if slow else {}
 
 
-def _judge(url: str, response: aiohttp.ClientResponse, body: bytes, read: Callable[[bytes], dict[str, Any]]) -> Answer:
+_TOKEN_MEMBER = re.compile(r'("token"\s*:\s*")[^"]*')
+
+
+def _secrets(peer: Peer, body: Any) -> list[str]:
+    """What no error may quote, though the platform echoes it (R12)."""
+    tokens_sent = [peer.token, *([str(body["token"])] if isinstance(body, dict) and "token" in body else [])]
+    encoded = [tokens.outbound_header(token, "base64").removeprefix("Token ") for token in tokens_sent]
+    return [*tokens_sent, *encoded, *peer.extra_headers.values()]
+
+
+def _quoted(text: str, hidden: list[str]) -> str:
+    for secret in hidden:
+        if secret:
+            text = text.replace(secret, "…")
+    return _TOKEN_MEMBER.sub(r"\1…", text)
+
+
+def _judge(
+    url: str, response: aiohttp.ClientResponse, body: bytes, read: Callable[[bytes], dict[str, Any]], hidden: list[str]
+) -> Answer:
     """Success is HTTP 2xx and an OCPI code 1xxx (R31); anything else is an error that quotes the answer."""
     status = response.status
     known = read(body)
     code, message = _code(known.get("status_code")), known.get("status_message")
-    said = message if isinstance(message, str) and message else body[:160].decode("utf-8", "replace")
+    message = message if isinstance(message, str) and message else None
+    if 200 <= status < 300 and code is not None and 1000 <= code <= 1999:
+        return Answer(url, status, response.headers, code, message, known.get("data"), known.get("timestamp"))
+    said = _quoted(message[:1000] if message else body[:400].decode("utf-8", "replace"), hidden)[:200]
     if not 200 <= status < 300:
         detail = f"HTTP {status}" + (f" with OCPI {code}" if code else "") + (f": {said}" if said else "")
         raise HttpFailure(detail, url=url, http_status=status, status_code=code, retry_after=response.headers.get("Retry-After"))
-    if not known or code is None:
+    if code is None:
         raise NotOcpi(f"HTTP {status}, but no OCPI envelope: {said}", url=url, http_status=status)
-    if not 1000 <= code <= 1999:
-        raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
-    told = message if isinstance(message, str) else None
-    return Answer(url, status, response.headers, code, told, known.get("data"), known.get("timestamp"))
+    raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
 
 
 _CODE = re.compile(r"\d{1,9}", re.ASCII)

@@ -55,13 +55,12 @@ def reply_headers(received: Received, from_party: Party | None, peer: Party | No
         (b"x-correlation-id", received.correlation_id or str(uuid.uuid4()).encode()),
     ]
     if from_party is not None:
-        country, party = peer or ("", "")
-        reply += [
-            (b"ocpi-from-country-code", from_party[0].encode()),
-            (b"ocpi-from-party-id", from_party[1].encode()),
-            (b"ocpi-to-country-code", received.from_country or country.encode()),
-            (b"ocpi-to-party-id", received.from_party or party.encode()),
-        ]
+        reply += [(b"ocpi-from-country-code", from_party[0].encode()), (b"ocpi-from-party-id", from_party[1].encode())]
+        country, party = peer or (None, None)
+        to_country = received.from_country or (country.encode() if country else None)
+        to_party = received.from_party or (party.encode() if party else None)
+        if to_country and to_party:  # nobody knows whom a caller without token speaks for
+            reply += [(b"ocpi-to-country-code", to_country), (b"ocpi-to-party-id", to_party)]
     return reply
 
 

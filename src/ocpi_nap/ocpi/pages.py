@@ -194,11 +194,12 @@ class Crawler:
     async def _fetch(self, url: str, *, first: bool, past_end: bool) -> Answer | None:
         """One page with the retry policy (R129); None when an offset of ours lies past the end (I-56)."""
         failures = waits = 0
+        peer = self._peer.correlated()
         while True:
             if time.monotonic() > self._ends_at:
                 raise CrawlFailed(f"longer than {self._settings.crawl_minutes} minutes")
             try:
-                return await self._client.get_page(self._peer, url)
+                return await self._client.get_page(peer, url)
             except RefusedUrl as error:
                 raise CrawlFailed(error.message) from None
             except HttpFailure as error:

@@ -274,6 +274,15 @@ class SimulatedPlatform:
         self.registered.set()
         self._keep("registered")
 
+    async def renew(self, versions_url: str) -> None:
+        """New tokens for both sides by PUT; raises OcpiError with the NAP's answer."""
+        assert self.state.token_b is not None
+        endpoints = await self._call_back(self.state.token_b, versions_url)
+        self.state.token_c = tokens.generate()
+        answer = await self._call("PUT", endpoints["credentials"], self.state.token_b, self._own_credentials(self.state.token_c))
+        self.state.token_b, self.state.receivers, self.state.nap_url = answer["data"]["token"], endpoints, versions_url
+        self._keep("new credentials agreed")
+
     def _own_credentials(self, token: str) -> Json:
         operators = self.spec.network.operators
         roles = [{"role": "CPO", "country_code": o.country_code, "party_id": o.party_id,

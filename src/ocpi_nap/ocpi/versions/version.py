@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ocpi_nap.model.ids import fold
 
@@ -19,6 +20,8 @@ class Version:
     """Functional modules we offer and pull."""
     has_roles: bool
     """Credentials carry roles, endpoints carry InterfaceRoles, requests carry routing headers."""
+    token_encoding: Literal["raw", "base64"]
+    """How a token goes into the Authorization header where nothing else was agreed (R2, R3)."""
     patch_needs_time: bool
     """A PATCH carries last_updated (R153), and an empty one is wrong."""
     party_in_object: bool

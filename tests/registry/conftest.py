@@ -1,0 +1,3 @@
+"""The NAP on real HTTP, with simulated platforms to register."""
+
+from tests.simulator.conftest import nap as nap
