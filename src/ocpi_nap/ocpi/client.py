@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -106,17 +108,45 @@ class Answer:
     """Of the envelope, as it came."""
 
 
-class OcpiClient:
-    """One HTTP session for all platforms."""
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer as they went over the wire, for whoever must see more than the outcome."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    method: str
+    url: str
+    sent: dict[str, str]
+    """Headers, the token among them."""
+    sent_body: bytes | None
+    status: int | None = None
+    """None: no answer."""
+    headers: CIMultiDictProxy[str] | None = None
+    body: bytes = b""
+    """Unpacked; empty where it was not read: of redirects, and when ``error`` says why."""
+    error: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    """How often it was sent: where a connection breaks, the HTTP library repeats a GET, PUT or DELETE once, without a word."""
+
+
+class OcpiClient:
+    """One HTTP session for all platforms. ``record`` is given every exchange, each redirect by itself."""
+
+    def __init__(self, session: aiohttp.ClientSession, record: Callable[[Exchange], None] | None = None) -> None:
         self._session = session
+        self._record = record
 
     @classmethod
-    async def open(cls) -> OcpiClient:
-        """A session without cookies; redirects, decompression and limits are ours."""
-        connector = aiohttp.TCPConnector(limit=100, limit_per_host=8)
-        return cls(aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False))
+    async def open(cls, record: Callable[[Exchange], None] | None = None) -> OcpiClient:
+        """A session without cookies; redirects, decompression and limits are ours. One that is recorded keeps no connections, so that one
+        that breaks was broken by the platform."""
+        connector = aiohttp.TCPConnector(limit=100, limit_per_host=8, force_close=record is not None)
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_count_attempt)
+        session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
+            trace_configs=[trace] if record is not None else None,
+        )  # fmt: skip
+        return cls(session, record)
 
     async def close(self) -> None:
         await self._session.close()
@@ -157,6 +187,8 @@ class OcpiClient:
             async with asyncio.timeout(peer.timeout):
                 return await self._follow(method, peer, url, body, functional, page)
         except TimeoutError:
+            if self._record is not None:
+                self._record(Exchange(method, url, {}, None, error=f"no complete answer within {peer.timeout:g} s", seconds=peer.timeout))
             raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"no connection: {error}"[:200], url=url) from None
@@ -180,16 +212,35 @@ class OcpiClient:
         for _ in range(_MOST_REDIRECTS + 1):
             await net.check_address(target, allow_private=peer.private)
             sent["X-Request-ID"] = str(uuid.uuid4())
-            async with self._session.request(method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False) as response:
-                location = response.headers.get("Location")
-                kept = response.status in (307, 308) or method in ("GET", "HEAD")
-                if response.status in _REDIRECTS and location and kept:
-                    target = net.follow(target, location, peer.hosts)
-                    continue
-                content = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
-                hidden = _secrets(peer, body)
-                return _judge(target, response, content, _page_envelope if page else _envelope, hidden)
+            exchange = Exchange(method, target, dict(sent), data)
+            started = time.monotonic()
+            try:
+                asked = self._session.request(
+                    method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False, trace_request_ctx=exchange
+                )
+                async with asked as response:
+                    exchange.status, exchange.headers = response.status, response.headers
+                    location = response.headers.get("Location")
+                    moved = response.status in _REDIRECTS and location and (response.status in (307, 308) or method in ("GET", "HEAD"))
+                    if not moved:
+                        exchange.body = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
+            except (aiohttp.ClientError, OSError, ValueError, NotOcpi) as error:
+                self._note(exchange, started, str(error) or type(error).__name__)
+                raise
+            self._note(exchange, started)
+            if not moved:
+                return _judge(target, response, exchange.body, _page_envelope if page else _envelope, _secrets(peer, body))
+            target = net.follow(target, str(location), peer.hosts)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
+
+    def _note(self, exchange: Exchange, started: float, error: str = "") -> None:
+        if self._record is not None:
+            exchange.error, exchange.seconds = error, time.monotonic() - started
+            self._record(exchange)
+
+
+async def _count_attempt(session: aiohttp.ClientSession, context: SimpleNamespace, sent: aiohttp.TraceRequestHeadersSentParams) -> None:
+    context.trace_request_ctx.attempts += 1
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
