@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,8 +28,8 @@ async def served_inside(app: Any, host: str = "127.0.0.1", port: int = 0) -> Asy
     config = uvicorn.Config(
         app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none", http=EnvelopingProtocol
     )  # fmt: skip
-    listening = config.bind_socket()
-    listening.listen()  # whoever comes before the server has started waits
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=config.backlog)  # whoever is told the port may connect at once
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
