@@ -185,7 +185,10 @@ class SimulatedPlatform:
         given = reply.request.headers.get("Authorization", "")
         if not given and reply.kind == "versions" and "versions-refuse-token" in self.faults:
             return ""
-        for token in (self.state.token_c, None if self.state.token_a_used else self.state.token_a):
+        if reply.kind in ("versions", "details") and "wrong-token-accepted" in self.faults:
+            return ""
+        token_a = self.state.token_a if not self.state.token_a_used or "token-a-lives" in self.faults else None
+        for token in (self.state.token_c, token_a):
             if token is not None and given == tokens.outbound_header(token, self.spec.token_encoding):
                 return token
         raise NotAuthenticated("a valid credentials token is required")

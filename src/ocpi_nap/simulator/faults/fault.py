@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from ocpi_nap.ocpi.envelope import timestamp
+
 Json = dict[str, Any]
 Kind = Literal["versions", "details", "credentials", "locations", "tariffs", "object", "other"]
 ALL = ("2.1.1", "2.2.1", "2.3.0")
@@ -74,6 +76,11 @@ class Answered(Exception):
 
 class Lost(Exception):
     """The connection is dropped without an answer."""
+
+
+def refusal(status: int, code: int, headers: dict[str, str] | None = None, message: str = "refused") -> web.Response:
+    """An OCPI answer with an HTTP error."""
+    return web.json_response({"status_code": code, "status_message": message, "timestamp": timestamp()}, status=status, headers=headers)
 
 
 @dataclass(frozen=True)
