@@ -9,6 +9,7 @@ import click
 import typer
 
 from ocpi_nap.app import collect_garbage_rarely
+from ocpi_nap.cli.check import check
 from ocpi_nap.cli.db import db_app
 from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
@@ -34,6 +35,7 @@ def serve(
     run(host, port, workers)
 
 
+app.command()(check)
 app.command()(simulate)
 app.command()(demo)
 

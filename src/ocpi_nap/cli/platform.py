@@ -62,7 +62,7 @@ def add(
         records = [onboarding.check(
             name=name or "", versions_url=versions_url or "", token=token, token_encoding=token_encoding, party_id=party_id or "",
             country_code=country_code or "", environment=environment, operators=operator or [],
-            settings=_pairs(settings),
+            settings=setting_pairs(settings),
         )]  # fmt: skip
 
     async def act(context: Context) -> None:
@@ -75,7 +75,8 @@ def add(
     _run(act)
 
 
-def _pairs(items: list[str] | None) -> dict[str, str]:
+def setting_pairs(items: list[str] | None) -> dict[str, str]:
+    """`--set key=value` options as a mapping; CliError when one has no `=`."""
     pairs = [item.partition("=") for item in items or []]
     for key, sign, _ in pairs:
         if not sign:
@@ -94,7 +95,7 @@ def change(
 ) -> None:
     """Change the onboarding record; the registration stays."""
     changed = onboarding.check_change(
-        versions_url=versions_url, token_encoding=token_encoding, settings=_pairs(settings), operators=operator or [],
+        versions_url=versions_url, token_encoding=token_encoding, settings=setting_pairs(settings), operators=operator or [],
         without=remove_operator or [],
     )  # fmt: skip
     _run(lambda context: context.registry.change(name, changed))
