@@ -29,6 +29,7 @@ ALSO = {
     "empty-texts": {"name-missing"},
     "end-is-404": {"link-missing", "total-missing"},
     "end-is-416": {"link-missing", "total-missing"},
+    "enums-unknown": {"power-missing"},
     "evse-ids-twice": {"evse-id-party"},
     "evses-missing": {"nulls"},
     "long-party-ids": {"operators-differ"},

@@ -6,10 +6,9 @@ import re
 from collections import Counter
 from datetime import datetime
 from typing import Any
-from zoneinfo import available_timezones
 
 from ocpi_nap.checker import wire
-from ocpi_nap.checker.checks import Severity
+from ocpi_nap.checker.checks import CHECKS, Severity
 from ocpi_nap.checker.inventory import Inventory
 from ocpi_nap.checker.power import check_power
 from ocpi_nap.checker.recorder import Seen
@@ -17,7 +16,7 @@ from ocpi_nap.checker.rules import tell
 from ocpi_nap.checker.state import Run
 from ocpi_nap.checker.tariffs import TariffCheck
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import fold, id_key
+from ocpi_nap.model.ids import fold
 from ocpi_nap.model.objects import Connector, Evse, Location
 from ocpi_nap.ocpi.versions import lift_evse, lift_location
 from ocpi_nap.ocpi.versions.engine import usable_coordinates
@@ -35,7 +34,6 @@ class LocationCheck:
     def __init__(self, run: Run, tariffs: TariffCheck) -> None:
         assert run.version is not None
         self._run, self._tariffs, self._version = run, tariffs, run.version
-        self._zones = available_timezones()
         self._other_names = {
             field.name for field in CONNECTOR.fields
             if self._version.number not in field.versions
@@ -108,9 +106,7 @@ class LocationCheck:
             add("postal-code-missing", label)
         if node.name is None and raw.get("name") != "#NA":
             add("name-missing", label)
-        if node.time_zone is not None and node.time_zone not in self._zones:
-            add("time-zone-form", f"{label}: {node.time_zone}"[:120])
-        if node.help_phone is None and self._version.number == "2.3.0":
+        if node.help_phone is None and self._version.number in CHECKS["helpdesk-missing"].versions:
             add("helpdesk-missing", label)
         if node.energy_mix is None or node.energy_mix.is_green_energy is None:
             add("green-energy-missing", label)
@@ -164,7 +160,7 @@ class LocationCheck:
         if not node.uid:
             self._add("uid-missing", label)
         else:
-            key = f"{location.country_code}*{location.party_id}/{id_key(node.uid, self._version.number)}"
+            key = f"{location.country_code}*{location.party_id}/{self._version.id_key(node.uid)}"
             where = self._uids.setdefault(key, location.id)
             if where != location.id:
                 self._add("uid-twice", f"{node.uid} in {where} and in {location.id}"[:200])
@@ -194,7 +190,9 @@ class LocationCheck:
         others = self._other_names & set(raw)
         if others:
             self._add("older-shape", f"{label}: {', '.join(sorted(others))}")
-        for name in (set(node.extra) & set(raw)) - others:
+        if isinstance(raw.get("tariffs"), list):
+            self._add("tariffs-inlined", label)
+        for name in (set(node.extra) & set(raw)) - others - {"tariffs"}:
             self._add("unknown-members", f"{label}: {name}"[:120])
         for check, example, severity in check_power(node, power_sent=self._power_sent):
             self._add(check, f"{label}: {example}", severity)

@@ -7,44 +7,32 @@ from decimal import Decimal
 
 from ocpi_nap.checker.checks import Severity
 from ocpi_nap.model.objects import Connector
+from ocpi_nap.ocpi.versions.plausible import derived_power
 
-_LEAST = 1000
 _MOST = {"AC_1_PHASE": 9_200, "AC_2_PHASE": 16_000, "AC_2_PHASE_SPLIT": 16_000, "AC_3_PHASE": 44_000, "DC": 4_000_000}
 _ONLY_DC = ("CHADEMO", "CHAOJI", "GBT_DC", "IEC_62196_T1_COMBO", "IEC_62196_T2_COMBO", "MCS")
 
 Told = tuple[str, str, Severity | None]
 
 
-def computed(node: Connector) -> Decimal | None:
-    """Watts by voltage and current; a three-phase voltage up to 260 V is that of one phase."""
-    if not node.max_voltage or not node.max_amperage:
-        return None
-    product = Decimal(node.max_voltage) * Decimal(node.max_amperage)
-    if node.power_type == "AC_3_PHASE":
-        return product * (3 if node.max_voltage <= 260 else Decimal("1.732"))
-    return product
-
-
-def effective(node: Connector) -> Decimal | None:
+def effective(node: Connector) -> Decimal | int | None:
     """Watts as sent, else computed."""
-    return Decimal(node.max_electric_power) if node.max_electric_power else computed(node)
+    return Decimal(node.max_electric_power) if node.max_electric_power else derived_power(node)
 
 
 def check_power(node: Connector, *, power_sent: bool) -> Iterator[Told]:
     """``power_sent``: whether the version has a member for it."""
     power = node.max_electric_power
     if power is None and power_sent:
-        by_current = computed(node)
+        by_current = derived_power(node)
         if by_current is None:
             yield "power-missing", "neither max_electric_power nor voltage and current", None
         else:
-            yield "power-missing", f"no max_electric_power; {by_current:.0f} W by voltage and current", "note"
-    elif power is None and computed(node) is None:
+            yield "power-missing", f"no max_electric_power; {by_current} W by voltage and current", "note"
+    elif power is None and derived_power(node) is None:
         yield "power-missing", "no voltage and current", None
     elif power is not None and power <= 0:
         yield "power-missing", f"max_electric_power {power}", None
-    elif power is not None and power < _LEAST:
-        yield "power-in-kilowatts", f"max_electric_power {power} of {node.standard}", None
     elif power is not None and power > _MOST.get(node.power_type or "", power):
         yield "power-implausible", f"{power} W with {node.power_type}", None
     standard, kind = node.standard or "", node.power_type or ""

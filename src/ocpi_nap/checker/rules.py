@@ -13,11 +13,18 @@ from ocpi_nap.ocpi.versions import Version
 RULES = {
     "bare_price": "prices-as-text",
     "coordinate_invalid": "coordinates-unusable",
+    "coordinates_abroad": "coordinates-abroad",
+    "coordinates_swapped": "coordinates-swapped",
     "country_alpha2": "country-alpha-2",
     "country_form": "country-alpha-2",
+    "currency_unknown": "currency-unknown",
     "decimal_comma": "coordinates-with-comma",
     "duplicate_id": "connector-ids-twice",
+    "energy_mix_sum": "energy-mix-sum",
     "enum_spelling": "enums-lower-case",
+    "hours_contradict": "hours-odd",
+    "hours_incomplete": "hours-odd",
+    "id_inferred": "connector-ids-missing",
     "negative_price": "prices-implausible",
     "not_a_list": "list-form",
     "not_an_object": "not-an-object",
@@ -25,16 +32,22 @@ RULES = {
     "number_as_text": "text-as-number",
     "out_of_range": "wrong-type",
     "plain_text": "directions-as-text",
+    "power_in_kilowatts": "power-in-kilowatts",
+    "power_of_one_phase": "power-of-one-phase",
     "required_invalid": "core-missing",
     "required_missing": "required-missing",
+    "step_size": "step-size",
+    "tariffs_inlined": "tariffs-inlined",
     "text_as_boolean": "booleans-as-text",
     "text_as_number": "numbers-as-text",
+    "time_zone_invalid": "time-zone-form",
     "timestamp_form": "times-odd",
     "timestamp_invalid": "times-unreadable",
     "timestamp_offset": "times-with-offset",
     "too_long": "texts-too-long",
     "uid_inferred": "uid-missing",
     "unknown_enum": "enums-unknown",
+    "voltage_line_to_line": "voltage-line-to-line",
     "weekday_invalid": "hours-odd",
     "wrapped": "not-an-object",
     "wrong_type": "wrong-type",
@@ -66,6 +79,8 @@ def _check(issue: Issue, path: str, level: str, version: Version, raw: dict[str,
     if name == "opening_times":
         return "hours-odd"
     if rule in ("required_missing", "required_invalid"):
+        if name != path and name != "coordinates":
+            return None if name == "operator" else "required-missing"
         return _required(issue, name, level, version)
     if rule == "unknown_enum" and name == "standard":
         return "standard-unknown"

@@ -14,7 +14,6 @@ from ocpi_nap.checker.recorder import Seen
 from ocpi_nap.checker.rules import tell
 from ocpi_nap.checker.state import Run
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.objects import Connector, Tariff
 from ocpi_nap.ocpi.versions import lift_tariff
 
@@ -92,7 +91,7 @@ class TariffCheck:
                     add("vat-missing", f"{label}: {component.type} {component.price}", seen, part=raw)
                 self._price(node, component.type, component.price, label, seen)
         over = node.end_date_time is not None and node.end_date_time < datetime.now(UTC)
-        key = id_key(node.id, self._version.number)
+        key = self._version.id_key(node.id)
         self._known[key] = _Known(node.type in (None, "AD_HOC_PAYMENT"), frozenset(dimensions), frozenset(untimed), over)
 
     def _price(self, node: Tariff, dimension: str, price: Decimal, label: str, seen: Seen) -> None:
@@ -124,7 +123,7 @@ class TariffCheck:
         add = self._run.findings.add
         found: list[_Known] = []
         for identity in use.tariffs:
-            known = self._known.get(id_key(identity, self._version.number))
+            known = self._known.get(self._version.id_key(identity))
             if known is None:
                 add("tariffs-unknown", f"{use.label}: {identity}"[:200], use.seen)
             else:

@@ -107,7 +107,3 @@ def odd_hours(value: Any) -> Iterator[Told]:
             text = entry.get(name) if isinstance(entry, dict) else None
             if isinstance(text, str) and not _CLOCK.fullmatch(text):
                 yield "hours-odd", f"opening_times.regular_hours[{place}].{name}: {text[:20]}"
-    if isinstance(value, dict) and value.get("twentyfourseven") is True and hours:
-        yield "hours-odd", "opening_times: twentyfourseven is true, with regular_hours"
-    if isinstance(value, dict) and value.get("twentyfourseven") is False and not hours:
-        yield "hours-odd", "opening_times: twentyfourseven is false, without regular_hours"

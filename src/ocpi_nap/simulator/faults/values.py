@@ -116,6 +116,11 @@ def _no_core(location: Json) -> None:
         del location["country"]
 
 
+def _swap(location: Json) -> None:
+    geo = location["coordinates"]
+    location["coordinates"] = {"latitude": geo["longitude"], "longitude": geo["latitude"]}
+
+
 def _zero(location: Json) -> None:
     if location["id"].endswith("1"):
         location["coordinates"] = {"latitude": "0.0", "longitude": "0.0"}
@@ -149,7 +154,7 @@ VALUES = [
     Fault("removed-bare", "I-86", "removed EVSEs have neither connectors nor evse_id",
           location=_evses(lambda e: e.update(status="REMOVED", evse_id=None, connectors=None) if e["uid"].endswith("3") else None),
           told_as="removed"),
-    Fault("tariffs-inlined", "I-90", "tariffs are inlined in connectors", versions=FROM_221, told_as="unknown-members",
+    Fault("tariffs-inlined", "I-90", "tariffs are inlined in connectors", versions=FROM_221,
           location=_connectors(lambda c: c.update(tariffs=[{"id": i, "currency": "EUR"} for i in c.get("tariff_ids", ())]))),
     Fault("older-shape", "I-92", "connectors in the shape of 2.1.1", location=_connectors(_older_shape), versions=FROM_221),
     Fault("numbers-as-text", "I-93", "numbers are text", location=_connectors(_numbers_as_text)),
@@ -159,6 +164,7 @@ VALUES = [
     Fault("coordinates-as-numbers", "I-94", "coordinates are numbers", location=_coordinates(float)),
     Fault("coordinates-with-comma", "I-94", "coordinates have a decimal comma", location=_coordinates(lambda t: t.replace(".", ","))),
     Fault("coordinates-zero", "I-94", "some locations are at 0/0", location=_zero, tolerated=False, told_as="coordinates-unusable"),
+    Fault("coordinates-swapped", "I-94", "latitude and longitude are exchanged", location=_swap),
     Fault("times-without-zone", "I-95", "timestamps without zone", location=_times(lambda t: t.removesuffix("Z"))),
     Fault("times-with-offset", "I-95", "timestamps with an offset", location=_times(lambda t: t.replace("Z", "+00:00"))),
     Fault("times-with-space", "I-95", "timestamps with a space", location=_times(lambda t: t.replace("T", " "))),
