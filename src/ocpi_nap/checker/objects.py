@@ -140,8 +140,9 @@ class LocationCheck:
         tell(self._run.findings, [*lifted.issues, *lifted.errors], raw, label, "evse", self._version, self._at)  # type: ignore[arg-type]
         for name in set(node.extra) & set(raw):
             self._add("unknown-members", f"{label}: {name}"[:120])
-        if any(isinstance(item, str) for item in raw.get("parking") or () if isinstance(raw.get("parking"), list)):
-            self._add("parking-as-ids", f"{label}: parking {raw['parking']}"[:120])
+        parking = raw.get("parking")
+        if isinstance(parking, list) and any(isinstance(item, str) for item in parking):
+            self._add("parking-as-ids", f"{label}: parking {parking}"[:120])
         if node.last_updated is not None:
             self.times[fold(location.id)][fold(node.uid)] = node.last_updated
         if node.status in ("REMOVED", "PLANNED"):

@@ -120,7 +120,7 @@ def _judge_endpoint(run: Run, seen: Seen, entry: dict[str, Any]) -> None:
         return
     if url.endswith("/"):
         add("trailing-slashes", url, seen)
-    if url.startswith(_ABSOLUTE) and urlsplit(url).hostname != urlsplit(seen.url).hostname:
+    if url.startswith(_ABSOLUTE) and _hostname(url) != _hostname(seen.url):
         add("endpoint-elsewhere", url, seen)
     if version is None or not version.has_roles:
         return
@@ -130,6 +130,13 @@ def _judge_endpoint(run: Run, seen: Seen, entry: dict[str, Any]) -> None:
         add("roles-unknown", f"{name}: {role}", seen)
     elif name == "credentials" and str(role).upper() == "RECEIVER":
         add("credentials-receiver", url, seen)
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _judge_url(run: Run, seen: Seen, url: str, what: str) -> None:
