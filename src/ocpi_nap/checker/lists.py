@@ -22,8 +22,7 @@ async def check_lists(run: Run) -> LocationCheck | None:
     locations = LocationCheck(run, tariffs)
     if "tariffs" in run.version.modules and "tariffs" in run.discovered.endpoints:
         pulled, _ = await _pull_all(run, "tariffs", tariffs.take)
-        if pulled.pages:
-            tariffs.complete = not pulled.failed
+        tariffs.failed = pulled.failed
     run.say("Reading locations")
     full, per_operator = await _pull_all(run, "locations", locations.take)
     if not full.pages and _closed(run, full):

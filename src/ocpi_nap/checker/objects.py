@@ -18,6 +18,7 @@ from ocpi_nap.checker.tariffs import TariffCheck
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.ids import fold
 from ocpi_nap.model.objects import Connector, Evse, Location
+from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.versions import lift_evse, lift_location
 from ocpi_nap.ocpi.versions.engine import usable_coordinates
 from ocpi_nap.ocpi.versions.enums import CONNECTOR_TYPE
@@ -80,8 +81,10 @@ class LocationCheck:
         if not evses:
             given = jsontext.dump(raw["evses"]).decode()[:30] if "evses" in raw else "not there"
             self._add("evses-missing", f"{label}: evses is {given}")
-        for evse in evses:
-            self._evse(evse, lifted.node, label)
+        newest = max((moment for evse in evses if (moment := self._evse(evse, lifted.node, label)) is not None), default=None)
+        if newest is not None and lifted.node.last_updated is not None and newest > lifted.node.last_updated:
+            self._part = raw
+            self._add("location-time-not-raised", f"{label}: {raw.get('last_updated')}, of its newest EVSE {format_z(newest)}"[:200])
 
     def _add(self, check: str, example: str, severity: Severity | None = None) -> None:
         self._run.findings.add(check, example, self._at, severity=severity, part=self._part)
@@ -112,7 +115,6 @@ class LocationCheck:
             add("green-energy-missing", label)
         for name in set(node.extra) & set(raw):
             add("unknown-members", f"{label}: {name}"[:120])
-        self._times(node, raw, label)
 
     def _owner(self, raw: dict[str, Any], label: str) -> None:
         party = (str(raw.get("country_code", "")).upper(), str(raw.get("party_id", "")).upper())
@@ -122,17 +124,8 @@ class LocationCheck:
         if known and party not in known:
             self._add("foreign-objects", f"{label} of {party[0]}*{party[1]}")
 
-    def _times(self, node: Location, raw: dict[str, Any], label: str) -> None:
-        """I-58: a Location is as new as what is in it."""
-        if node.last_updated is None:
-            return
-        for evse in wire.dicts(raw.get("evses")):
-            inner = lift_evse(evse, self._version, self._run.options.settings).node.last_updated
-            if inner is not None and inner > node.last_updated:
-                newer = f"EVSE {evse.get('uid')}: {evse.get('last_updated')}"
-                self._add("location-time-not-raised", f"{label}: {raw.get('last_updated')}, {newer}"[:200])
-
-    def _evse(self, raw: dict[str, Any], location: Location, place: str) -> None:
+    def _evse(self, raw: dict[str, Any], location: Location, place: str) -> datetime | None:
+        """Judge an EVSE; gives its last_updated."""
         self._part = raw
         self._run.counts["evses"] = self._run.counts.get("evses", 0) + 1
         lifted = lift_evse(raw, self._version, self._run.options.settings)
@@ -148,14 +141,15 @@ class LocationCheck:
         if node.status in ("REMOVED", "PLANNED"):
             if node.status == "REMOVED":
                 self._add("removed", label)
-            return
+            return node.last_updated
         self._statuses[node.status or "UNKNOWN"] += 1
         self._identity(node, raw, location, label)
         if not node.capabilities and "capabilities" not in node.raw_enums:
             self._add("capabilities-missing", label)
         connectors = wire.dicts(raw.get("connectors"))
         for wired, connector in zip(connectors, node.connectors, strict=False):
-            self._connector(connector, wired, node, label)
+            self._connector(connector, wired, label)
+        return node.last_updated
 
     def _identity(self, node: Evse, raw: dict[str, Any], location: Location, label: str) -> None:
         if not node.uid:
@@ -181,7 +175,7 @@ class LocationCheck:
         if len(owner) == 5 and _EVSE_ID.fullmatch(upper) and not plain.startswith(owner):
             self._add("evse-id-party", f"{label}: {node.evse_id}, Location of {owner}"[:200])
 
-    def _connector(self, node: Connector, raw: dict[str, Any], evse: Evse, place: str) -> None:
+    def _connector(self, node: Connector, raw: dict[str, Any], place: str) -> None:
         self._part = raw
         self._run.counts["connectors"] = self._run.counts.get("connectors", 0) + 1
         label = f"{place}/{node.id}"

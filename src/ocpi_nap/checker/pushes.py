@@ -90,6 +90,8 @@ def _refusal(push: Inbound) -> Iterator[tuple[str, str]]:
         yield "push-foreign-party", answer
     elif "older than stored" in answer:
         yield "push-stale", answer
+    elif "differs from URL" in answer:
+        yield "push-other-id", answer
     else:
         yield "push-refused", answer
 

@@ -145,6 +145,9 @@ class MemoryReceiver:
         if times is None:
             times = self._us.known.setdefault(fold(key.id), {})
         node = fold("/".join(part for part in (key.evse_uid, key.connector_id) if part))
+        name, own = ("uid", key.evse_uid) if key.evse_uid is not None and key.connector_id is None else ("id", key.connector_id or key.id)
+        if body.get(name) is not None and fold(str(body[name])) != fold(str(own)):
+            raise Invalid(f"{name}: differs from URL (got {str(body[name])[:60]})")
         moment, _ = timestamps.parse(body.get("last_updated"))
         before = times.get(node)
         if moment is not None and before is not None and moment < before:

@@ -50,8 +50,8 @@ class TariffCheck:
         self._known: dict[str, _Known] = {}
         self._uses: list[_Use] = []
         self.inventory = Inventory(run)
-        self.complete = False
-        """Whether all tariffs could be read."""
+        self.failed = ""
+        """Why not all tariffs could be read."""
 
     def take(self, item: bytes, seen: Seen) -> None:
         """One entry of the list."""
@@ -113,8 +113,8 @@ class TariffCheck:
         if self._run.discovered is None or "tariffs" not in self._run.discovered.endpoints:
             return
         findings.ran("tariffs")
-        if not self.complete:
-            findings.add("tariffs-unread", f"{len(self._known)} could be read")
+        if self.failed:
+            findings.add("tariffs-unread", f"{self.failed}; {len(self._known)} were read")
             return
         for use in self._uses:
             self._judge(use)

@@ -21,7 +21,6 @@ _ABSOLUTE = ("http://", "https://")
 
 async def check_versions(run: Run) -> bool:
     """Find the endpoints as a NAP does, and judge what was shown on the way; False when there is nothing to go on with."""
-    run.findings.ran("connection", "tokens", "versions")
     encodings = run.options.encodings
     mark = run.recorder.mark()
     try:
@@ -31,8 +30,11 @@ async def check_versions(run: Run) -> bool:
             await _try_without_token(run, encodings)
         if run.discovered is None:
             _tell_failure(run, failed)
+    if any(seen.status is not None for seen in run.recorder.since(mark)):
+        run.findings.ran("connection")
     answers = [seen for seen in run.recorder.since(mark) if seen.succeeded]
     if answers:
+        run.findings.ran("versions")
         _judge_versions(run, answers[0])
     if len(answers) > 1:
         _judge_details(run, answers[1])
@@ -147,6 +149,7 @@ def _judge_url(run: Run, seen: Seen, url: str, what: str) -> None:
 async def check_tokens(run: Run) -> None:
     """Requests that must be refused, and the token in its other form."""
     assert run.discovered is not None
+    run.findings.ran("tokens")
     details = details_url(run)
     peer = run.peer()
     wrong = await probe(run, replace(peer, token=tokens.generate(), encoding=peer.encoding or "raw"), details)

@@ -81,6 +81,8 @@ CHECKS = [
     Check("push-foreign-party", "pushes", "error", "URLs name the party that owns the object, one that you announced.",
           f"D4, I-79, I-80, {_PUSH}",
           "Use the operator's country_code and party_id, and tell the NAP of every operator."),
+    Check("push-other-id", "pushes", "error", "Ids in the body are those in the URL.", f"I-78, {_PUSH}",
+          "Send the object that the URL names."),
     Check("push-post", "pushes", "error", "Objects are sent by PUT and changed by PATCH.", f"R37, I-88, {_PUSH}",
           "Use PUT and PATCH; POST is for credentials."),
 ]  # fmt: skip

@@ -230,6 +230,14 @@ def _unknown_location(push: Push) -> None:
     push.ids[2] = "NOWHERE"
 
 
+def _other_id(push: Push) -> None:
+    push.body = {**push.body, "uid": "OTHER"}
+
+
+def _null_id(push: Push) -> None:
+    push.ids[2] = "null"
+
+
 def _foreign(push: Push) -> None:
     push.ids[1] = "XXX"
     push.body = {**push.body}
@@ -254,6 +262,11 @@ PUSHES = [
     Fault("push-unknown-location", "I-69", "pushes for a Location that was never sent", push=_unknown_location, needs="push",
           tolerated=False),
     Fault("push-foreign-party", "I-80", "pushes for a party that was not announced", push=_foreign, needs="push", tolerated=False),
+    Fault("push-other-id", "I-78", "the body has another id than the URL", push=_other_id, needs="push", tolerated=False),
+    Fault("push-null-id", "I-82", "`null` for the Location in URLs", push=_null_id, needs="push", tolerated=False,
+          told_as="push-unknown-location"),
+    Fault("push-delete", "I-85", "DELETE of an EVSE", push=lambda p: setattr(p, "method", "DELETE"), needs="push", tolerated=False,
+          told_as="push-refused"),
     Fault("push-post", "I-88", "POST instead of PUT and PATCH", push=lambda p: setattr(p, "method", "POST"), needs="push",
           tolerated=False),
 ]  # fmt: skip
