@@ -61,8 +61,9 @@ class Us:
     token_c: str | None = None
     ended: bool = False
     """The platform ended the registration itself."""
-    known: dict[str, dict[str, datetime]] = field(default_factory=dict)
-    """Per folded Location or tariff id: times by folded EVSE uid, "" for the object itself."""
+    known: dict[str, dict[str, datetime]] | None = None
+    """Per folded Location or tariff id: times by folded EVSE uid, "" for the object itself. None before the first pull has ended: until
+    then everything is taken, because nobody can say what is unknown."""
     inbound: list[Inbound] = field(default_factory=list)
 
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
@@ -126,6 +127,8 @@ class MemoryReceiver:
     def _place(self, module: str, key: NodeKey) -> dict[str, datetime] | None:
         """Times of the Location; None when it is new."""
         self._party(key)
+        if self._us.known is None:
+            return {}
         times = self._us.known.get(fold(key.id))
         if module == "locations" and times is None and key.evse_uid is not None:
             raise UnknownLocation(f"unknown location {key.id}"[:200])
@@ -143,6 +146,7 @@ class MemoryReceiver:
 
     def _write(self, module: str, key: NodeKey, body: dict[str, Any], times: dict[str, datetime] | None, *, created: bool) -> Written:
         if times is None:
+            assert self._us.known is not None
             times = self._us.known.setdefault(fold(key.id), {})
         node = fold("/".join(part for part in (key.evse_uid, key.connector_id) if part))
         name, own = ("uid", key.evse_uid) if key.evse_uid is not None and key.connector_id is None else ("id", key.connector_id or key.id)

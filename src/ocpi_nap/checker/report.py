@@ -77,7 +77,7 @@ def findings(report: Json, outcome: str) -> list[Json]:
 def text(report: Json) -> Iterator[str]:
     """Lines for a terminal."""
     checked = report["checked"]
-    counts = ", ".join(f"{count} {name}" for name, count in checked["counts"].items())
+    counts = ", ".join(f"{count:,} {name}" for name, count in checked["counts"].items())
     yield f"{checked['versions_url']}: OCPI {checked['version'] or '–'}" + (f"; {counts} read" if counts else "")
     for outcome, heading in _HEADINGS.items():
         for place, check in enumerate(findings(report, outcome)):
