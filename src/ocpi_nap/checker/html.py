@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from ocpi_nap.checker.report import Json, findings
+from ocpi_nap.checker.report import Json, counted, findings
 
 _WORDS = {"error": "not met", "warning": "to mend", "note": "to know", "passed": "passed", "not run": "not run"}
 _HEADINGS = {
@@ -75,10 +75,10 @@ def page(report: Json) -> str:
 
 def _heading(report: Json) -> list[_Html]:
     checked = report["checked"]
-    read = ", ".join(f"{count:,} {name}" for name, count in checked["counts"].items())
     parts = [f"OCPI {checked['version']} of {', '.join(checked['offered'])}" if checked["version"] else "no version could be used",
              f"token {checked['token_encoding']}" if checked["token_encoding"] else "",
-             "with registration" if checked["registered"] else "without registration", read, checked["at"], checked["by"]]  # fmt: skip
+             "with registration" if checked["registered"] else "without registration", counted(report), checked["at"],
+             checked["by"]]  # fmt: skip
     return [_el("p", _el("code", checked["versions_url"])), _el("p", " · ".join(part for part in parts if part), class_="faint")]
 
 

@@ -20,6 +20,8 @@ _DECODED = 2_000_000
 _DECODED_LIST = 20_000
 """Data up to this size is decoded; of longer lists only the ids are read."""
 HIDDEN = "‹hidden›"
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Marks that turn the direction of what follows, and so can make a report say something else."""
 _TOKEN_MEMBER = re.compile(r'("token"\s*:\s*")[^"]*')
 
 Key = tuple[str, str, str]
@@ -220,7 +222,7 @@ class Mask:
     def text(self, text: str) -> str:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
-        return _TOKEN_MEMBER.sub(rf"\g<1>{HIDDEN}", text)
+        return _TOKEN_MEMBER.sub(rf"\g<1>{HIDDEN}", _DIRECTIONS.sub("", text))
 
     def all(self, value: Any) -> Any:
         """The same structure with masked texts, free of control characters."""

@@ -13,7 +13,7 @@ from ocpi_nap.checker.pushes import check_pushes
 from ocpi_nap.checker.receiving import Us, application
 from ocpi_nap.checker.recorder import Seen
 from ocpi_nap.checker.state import Host, Run
-from ocpi_nap.checker.versions import details_url, judge_refusal, probe
+from ocpi_nap.checker.versions import judge_refusal, probe
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.client import Broken, HttpFailure, OcpiFailure, PeerError, TimedOut
 from ocpi_nap.ocpi.credentials import OwnIdentity, PeerCredentials, read_credentials
@@ -146,7 +146,7 @@ def _judge_role(run: Run, role: dict[str, Any], seen: Seen) -> None:
 async def _verify(run: Run) -> None:
     """Token C opens the details, token A nothing any more (R79, R80)."""
     assert run.discovered is not None
-    url = details_url(run)
+    url = run.discovered.details_url
     working = None
     for encoding in dict.fromkeys([run.peer().encoding, *run.options.encodings]):
         seen = await probe(run, run.plain_peer(encoding), url)
@@ -196,7 +196,7 @@ async def _renew(run: Run, us: Us) -> None:
         run.token = theirs.token
         if theirs.token == before:
             run.findings.add("same-token", "", run.recorder.last())
-    seen = await probe(run, run.peer(), details_url(run))
+    seen = await probe(run, run.peer(), run.discovered.details_url)
     if seen is not None and not seen.succeeded:
         run.findings.add("put-failed", f"afterwards the token is refused: {seen.outcome}", seen)
 
@@ -210,6 +210,6 @@ async def _leave(run: Run) -> None:
     except PeerError as error:
         run.findings.add("no-delete", error.message, run.recorder.last())
         return
-    seen = await probe(run, run.peer(), details_url(run))
+    seen = await probe(run, run.peer(), run.discovered.details_url)
     if seen is not None and judge_refusal(seen) == "wrong-token-accepted":
         run.findings.add("delete-forgotten", f"{seen.outcome} for {seen.url}", seen)

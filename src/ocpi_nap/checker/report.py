@@ -18,6 +18,7 @@ from ocpi_nap.model.timestamps import format_z
 Json = dict[str, Any]
 
 _MOST_REQUESTS = 500
+_COUNTED = {"locations": "Locations", "evses": "EVSEs", "connectors": "connectors", "tariffs": "tariffs", "pushes": "pushes"}
 _WIDTH = 110
 _HEADINGS = {"error": "Not met", "warning": "To mend", "note": "To know"}
 
@@ -33,7 +34,7 @@ def build(run: Run) -> Json:
             "by": f"ocpi-nap {package_version('ocpi-nap')}", "version": discovered.version if discovered else None,
             "offered": discovered.offered if discovered else [], "endpoints": discovered.endpoints if discovered else {},
             "token_encoding": (discovered.encoding or "none") if discovered else None, "registered": run.options.register,
-            "counts": {name: run.counts[name] for name in sorted(run.counts)},
+            "counts": {name: run.counts[name] for name in _COUNTED if name in run.counts},
         },
         "summary": {severity: len(run.findings.of(severity)) for severity in ("error", "warning", "note")},
         "areas": [{"id": area, "title": title, "ran": run.findings.was_run(area), "checks": _checks(run, area, found)}
@@ -74,11 +75,15 @@ def findings(report: Json, outcome: str) -> list[Json]:
     return [check for area in report["areas"] for check in area["checks"] if check["outcome"] == outcome]
 
 
+def counted(report: Json) -> str:
+    """What was read, in words."""
+    return ", ".join(f"{count:,} {_COUNTED[name]}" for name, count in report["checked"]["counts"].items())
+
+
 def text(report: Json) -> Iterator[str]:
     """Lines for a terminal."""
     checked = report["checked"]
-    counts = ", ".join(f"{count:,} {name}" for name, count in checked["counts"].items())
-    yield f"{checked['versions_url']}: OCPI {checked['version'] or '–'}" + (f"; {counts} read" if counts else "")
+    yield f"{checked['versions_url']}: OCPI {checked['version'] or '–'}" + (f"; {counted(report)}" if checked["counts"] else "")
     for outcome, heading in _HEADINGS.items():
         for place, check in enumerate(findings(report, outcome)):
             if place == 0:

@@ -14,6 +14,8 @@ from ocpi_nap.checker.transport import check_transport
 from ocpi_nap.checker.versions import check_tokens, check_versions
 from ocpi_nap.ocpi.client import OcpiClient
 
+_LONG = 5.0
+
 
 async def check(
     options: Options, host: Host, *, say: Callable[[str], None] = lambda text: None,
@@ -23,7 +25,13 @@ async def check(
     attempts, ``wait`` while listening. Never raises for what the platform does."""
     recorder = Recorder()
     client = await OcpiClient.open(recorder)
-    run = Run(options, client, recorder, say=say, sleep=sleep, token=options.token)
+
+    async def told(seconds: float) -> None:
+        if seconds >= _LONG:
+            say(f"Waiting {seconds:.0f} seconds before the next attempt")
+        await sleep(seconds)
+
+    run = Run(options, client, recorder, say=say, sleep=told, token=options.token)
     for secret in (options.token, *options.settings.extra_headers.values()):
         run.mask.add(secret)
     try:

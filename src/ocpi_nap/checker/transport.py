@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from ocpi_nap.checker.pulls import link_of
 from ocpi_nap.checker.recorder import Seen
 from ocpi_nap.checker.state import Run
 from ocpi_nap.ocpi import net
@@ -26,6 +29,7 @@ def check_transport(run: Run) -> None:
             _failure(run, seen)
         else:
             _body(run, seen)
+            _plain_urls(run, seen)
         if seen.reading.envelope:
             _envelope(run, seen)
 
@@ -51,6 +55,27 @@ def _connection(run: Run, seen: Seen) -> None:
         add("too-large", f"{seen.method} {seen.url}: {seen.error}", seen)
     if is_functional(run, seen) and seen.seconds >= run.options.slow_after:
         add("slow-pages", f"{seen.seconds:.1f} s for {seen.url}", seen)
+
+
+def _plain_urls(run: Run, seen: Seen) -> None:
+    """http URLs in an answer that came over https (I-18)."""
+    if not seen.url.startswith("https:"):
+        return
+    named = [link_of(seen) or ""] if is_functional(run, seen) else list(_urls(seen.reading.data))
+    for url in named:
+        if url.lower().startswith("http:"):
+            run.findings.add("not-https", f"{url}, named by {seen.url}", seen)
+
+
+def _urls(data: Any) -> Iterator[str]:
+    """The `url` members of versions, details and credentials."""
+    if isinstance(data, dict):
+        if isinstance(data.get("url"), str):
+            yield data["url"]
+        yield from _urls(data.get("endpoints"))
+    elif isinstance(data, list):
+        for item in data:
+            yield from _urls(item)
 
 
 def _is_local(host: str) -> bool:

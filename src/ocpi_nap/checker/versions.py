@@ -150,7 +150,7 @@ async def check_tokens(run: Run) -> None:
     """Requests that must be refused, and the token in its other form."""
     assert run.discovered is not None
     run.findings.ran("tokens")
-    details = details_url(run)
+    details = run.discovered.details_url
     peer = run.peer()
     wrong = await probe(run, replace(peer, token=tokens.generate(), encoding=peer.encoding or "raw"), details)
     if wrong is not None:
@@ -186,18 +186,6 @@ async def _check_encoding(run: Run, peer: Peer, details: str) -> None:
     if other is not None and not other.succeeded:
         how = "as it is" if peer.encoding == "raw" else "in Base64"
         run.findings.add("token-encoding", f"OCPI {run.version.number}, but the token is read {how} only", other)
-
-
-def details_url(run: Run) -> str:
-    """The URL of the details, as it was asked for."""
-    assert run.discovered is not None
-    answers = [seen for seen in run.recorder.seen if seen.succeeded and seen.method == "GET"]
-    for seen in answers:
-        data = seen.reading.data
-        data = data[0] if isinstance(data, list) and len(data) == 1 else data
-        if isinstance(data, dict) and "endpoints" in data:
-            return seen.url
-    return run.options.versions_url
 
 
 async def probe(run: Run, peer: Peer, url: str) -> Seen | None:
