@@ -68,6 +68,21 @@ async def run_on(url: str, **more: Any) -> Run:
     return run
 
 
+async def test_a_platform_without_credentials() -> None:
+    """I-45: a static token; the NAP is set to do without the module."""
+
+    async def lists(request: web.Request) -> web.StreamResponse:
+        return enveloped([{"country_code": "FI", "party_id": "ABC", "id": "L1"}])
+
+    def details(base: str) -> Any:
+        return {"endpoints": [{"identifier": "locations", "role": "SENDER", "url": f"{base}/locations"}]}
+
+    async with served(platform(lists, details=details)) as url:
+        assert names(await run_on(url)) >= {"no-credentials-endpoint"}
+        run = await run_on(url, settings=PlatformSettings(registration="none"))
+        assert "no-credentials-endpoint" not in names(run) and run.counts["locations"] == 1
+
+
 async def test_nobody_there() -> None:
     async with served(platform(lambda request: no_wait(0))) as url:  # type: ignore[arg-type, return-value]
         pass

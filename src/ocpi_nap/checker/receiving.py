@@ -78,8 +78,8 @@ class Us:
 
     # credentials
 
-    async def get(self, caller: Caller, version: str, presented_token: str) -> dict[str, Any]:
-        return self.identity.credentials(version, presented_token)
+    async def get(self, caller: Caller, version: str, readings: Sequence[str]) -> dict[str, Any]:
+        return self.identity.credentials(version, next(reading for reading in readings if reading in self.tokens_b))
 
     async def post(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
         raise MethodNotAllowed("the registration is under way from our side", allow="GET, PUT, DELETE")

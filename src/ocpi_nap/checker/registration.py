@@ -14,9 +14,10 @@ from ocpi_nap.checker.receiving import Us, application
 from ocpi_nap.checker.recorder import Seen
 from ocpi_nap.checker.state import Host, Run
 from ocpi_nap.checker.versions import judge_refusal, probe
+from ocpi_nap.model.platform import Party
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.client import Broken, HttpFailure, OcpiFailure, PeerError, TimedOut
-from ocpi_nap.ocpi.credentials import OwnIdentity, PeerCredentials, read_credentials
+from ocpi_nap.ocpi.credentials import OwnIdentity, PeerCredentials, read_credentials, role_party
 from ocpi_nap.ocpi.errors import OcpiError
 
 Wait = Callable[[float], Awaitable[None]]
@@ -75,7 +76,7 @@ async def _register(run: Run, us: Us) -> bool:
     if not any(one.token == token_b for one in us.inbound):
         run.findings.add("no-call-back", "no request with token B came before the answer", seen)
     us.tokens_b[token_b] = "full"
-    run.parties = theirs.parties()
+    run.parties = _parties(theirs)
     us.parties = run.parties | {operator.party for operator in run.options.operators}
     run.token = theirs.token
     return True
@@ -107,6 +108,12 @@ def _read(run: Run, data: Any, seen: Seen) -> PeerCredentials | None:
     return theirs
 
 
+def _parties(theirs: PeerCredentials) -> set[Party]:
+    """Their CPO parties (D4)."""
+    cpos = [role_party(role) for role in theirs.roles if str(role.get("role", "CPO")).upper() == "CPO"]
+    return {party for party in cpos if all(party)}
+
+
 def _judge_credentials(run: Run, data: Any, theirs: PeerCredentials, seen: Seen) -> None:
     add = run.findings.add
     if isinstance(data, list):
@@ -125,8 +132,8 @@ def _judge_credentials(run: Run, data: Any, theirs: PeerCredentials, seen: Seen)
     for role in named:
         _judge_role(run, role, seen)
     told = {operator.party for operator in run.options.operators}
-    if told and named and theirs.parties() != told:
-        shown = [", ".join(sorted("*".join(party) for party in parties)) or "none" for parties in (theirs.parties(), told)]
+    if told and named and _parties(theirs) != told:
+        shown = [", ".join(sorted("*".join(party) for party in parties)) or "none" for parties in (_parties(theirs), told)]
         add("operators-differ", f"announced: {shown[0]}; told: {shown[1]}", seen)
 
 

@@ -42,8 +42,9 @@ async def check_versions(run: Run) -> bool:
 
 
 async def _discover(run: Run, encodings: list[str | None]) -> Discovered:
-    peer = replace(run.peer(), timeout=min(30.0, run.options.timeout))
-    return await discover(run.client, peer, run.options.versions_url, encodings, run.options.settings)
+    peer, settings = replace(run.peer(), timeout=min(30.0, run.options.timeout)), run.options.settings
+    required = ("locations",) if settings.registration == "none" else ("credentials", "locations")
+    return await discover(run.client, peer, run.options.versions_url, encodings, settings, required=required)
 
 
 async def _try_without_token(run: Run, encodings: list[str | None]) -> None:
@@ -158,7 +159,8 @@ async def check_tokens(run: Run) -> None:
         if name is not None:
             run.findings.add(name, f"an unknown token: {wrong.outcome}", wrong)
         if name == "wrong-token-accepted" and run.options.encoding == "auto":  # nothing was learnt from what was accepted
-            peer = replace(peer, encoding="base64" if run.version is not None and run.version.has_roles else "raw")
+            assert run.version is not None
+            peer = replace(peer, encoding=run.version.token_encoding)
             run.discovered = replace(run.discovered, encoding=peer.encoding)
     settings = run.options.settings
     if settings.versions_auth == "token" and "versions-refuse-token" not in run.findings:
@@ -179,7 +181,7 @@ async def check_tokens(run: Run) -> None:
 async def _check_encoding(run: Run, peer: Peer, details: str) -> None:
     """R2, R3: whether the token is read in the form of the version, when it was read in the other one."""
     assert run.version is not None
-    proper = "base64" if run.version.has_roles else "raw"
+    proper = run.version.token_encoding
     if peer.encoding in (None, proper):
         return
     other = await probe(run, replace(peer, encoding=proper), details)

@@ -58,6 +58,8 @@ def check(
         raise CliError("--listen and --public-url need --register.")
     if register and public_url is None and not options.private:
         raise CliError("--register needs --public-url: the platform must reach this machine.")
+    if options.settings.static_endpoints or (register and options.settings.registration == "none"):
+        raise CliError("A platform without credentials cannot be registered with; one without versions cannot be checked.")
     for path in (html_file, json_file):
         if not path.parent.is_dir():
             raise CliError(f"{path} cannot be written: there is no folder {path.parent}.")
