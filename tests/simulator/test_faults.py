@@ -107,6 +107,23 @@ async def test_no_deltas(nap: Nap, version: str) -> None:
         assert await nap.counts() == expected(platform)
 
 
+@pytest.mark.parametrize(("fault", "version"), cases("delta", True))
+async def test_tolerated_deltas(nap: Nap, fault: Fault, version: str) -> None:
+    """A pull since a date is complete and takes nothing away; what changed is taken."""
+    async with nap.platform(version) as platform:
+        await nap.add(platform, **fault.settings)
+        await nap.register()
+        await nap.pull()
+        platform.faults = (fault.name,)
+        now = format_ms(datetime.now(UTC))
+        for number in range(len(platform.network.locations)):
+            platform.network.set_status(number, 0, "RESERVED", now)
+        report = (await nap.pull(full=False))["locations"]
+        assert report.complete and report.counts.objects >= len(platform.network.locations)
+        assert await nap.counts() == expected(platform)
+        assert await status_of(nap, platform.network.locations[0]["evses"][0]["uid"]) == "RESERVED"
+
+
 async def pushing(nap: Nap, platform: SimulatedPlatform, fault: Fault) -> tuple[dict[str, Any], int]:
     """Register and pull in health, then push one status with the fault."""
     await nap.add(platform, **fault.settings)

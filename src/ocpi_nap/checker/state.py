@@ -49,7 +49,10 @@ class Options:
 
     @property
     def encodings(self) -> list[str | None]:
-        given: list[str | None] = ["raw", "base64"] if self.encoding == "auto" else [self.encoding]
+        """The forms of the token to try, in the order in which a NAP does (D1)."""
+        version = VERSIONS.get(self.settings.version_pin or "", next(iter(VERSIONS.values())))
+        both: list[str | None] = [version.token_encoding, "base64" if version.token_encoding == "raw" else "raw"]
+        given = both if self.encoding == "auto" else [self.encoding]
         return [None, *given] if self.settings.versions_auth == "none" else given
 
 

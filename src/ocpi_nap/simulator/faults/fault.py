@@ -108,7 +108,8 @@ class Fault:
     told_as: str = ""
     """What `ocpi-nap check` calls it, where that is another name."""
     needs: str = ""
-    """`register`: it shows only in the exchange of credentials; `push`: only in pushes; `twice`: only in a second pull."""
+    """`register`: it shows only in the exchange of credentials; `push`: only in pushes; `twice`: only in a second pull;
+    `delta`: only in pulls since a date."""
 
     @property
     def finding(self) -> str:

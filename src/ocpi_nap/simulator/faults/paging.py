@@ -272,9 +272,9 @@ FAULTS = [
     Fault("total-too-high", "R126", "X-Total-Count counts objects that never come", after=_lists(_missing), tolerated=False),
     Fault("rate-limit", "I-20", "requests are limited: 429 with Retry-After", before=_rate_limit("1")),
     Fault("rate-limit-bare", "I-20", "requests are limited: 429 without Retry-After", before=_rate_limit(None)),
-    Fault("link-without-filter", "I-52", "the Link of a page with date_from has none", after=_lists(_drop_filter), needs="twice"),
+    Fault("link-without-filter", "I-52", "the Link of a page with date_from has none", after=_lists(_drop_filter), needs="delta"),
     Fault("delta-evses-partial", "I-62", "with date_from, Locations come with one EVSE only", after=_lists(_partial),
-          settings={"delta_evses_partial": True}, needs="twice"),
+          settings={"delta_evses_partial": True}, needs="delta"),
     Fault("location-time-not-raised", "I-58", "last_updated of locations does not follow that of their EVSEs", location=_old),
     Fault("always-new", "I-59", "last_updated of locations is always now", location=_now),
 ]  # fmt: skip

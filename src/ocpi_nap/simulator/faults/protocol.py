@@ -203,7 +203,7 @@ FAULTS = [
     Fault("refused-with-500", "I-1", "a wrong token is answered with 500", wire=_refusal(500)),
     Fault("errors-as-200", "I-10", "a wrong token is answered with 200 and OCPI 2001", wire=_unauthorised_as_200),
     Fault("wrong-token-accepted", "R7", "versions and details can be read with any token, so that its form cannot be learnt from them",
-          tolerated=False, versions=FROM_221),
+          versions=FROM_221),
     Fault("versions-refuse-token", "I-7", "the versions endpoint refuses requests that carry a token", before=_without_token,
           settings={"versions_auth": "none"}),
     Fault("api-key", "I-8", f"every request needs the header x-api-key: {API_KEY}", before=_api_key,
