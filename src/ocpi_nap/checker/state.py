@@ -52,7 +52,7 @@ class Options:
         """The forms of the token to try, in the order in which a NAP does (D1)."""
         version = VERSIONS.get(self.settings.version_pin or "", next(iter(VERSIONS.values())))
         both: list[str | None] = [version.token_encoding, "base64" if version.token_encoding == "raw" else "raw"]
-        given = both if self.encoding == "auto" else [self.encoding]
+        given: list[str | None] = both if self.encoding == "auto" else [self.encoding]
         return [None, *given] if self.settings.versions_auth == "none" else given
 
 
