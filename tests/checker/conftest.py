@@ -40,7 +40,7 @@ def options(platform: SimulatedPlatform, *, settings: dict[str, Any] | None = No
     operators = tuple(
         Operator(country_code=o.country_code, party_id=o.party_id, name=o.name, url=o.url) for o in platform.spec.network.operators
     )
-    given: dict[str, Any] = {"token": platform.spec.token_a, "party": ("FI", "PLT"), "operators": operators, "timeout": 10.0}
+    given: dict[str, Any] = {"token": platform.spec.token_a, "party": ("FI", "PLT"), "operators": operators, "slow_after": 1000.0}
     return Options(versions_url=platform.versions_url, settings=parse_settings(settings or {}), **{**given, **more})
 
 

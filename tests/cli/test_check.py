@@ -76,7 +76,7 @@ def test_ready(ocpi_nap: Callable[..., Outcome], platform: Callable[..., Simulat
     healthy = platform()
     done = ocpi_nap("check", healthy.versions_url, "--token", healthy.spec.token_a, "--register", "--party-id", "PLT",
                     "--operator", "FI*ABC;Abc", "--operator", "FI*DEF;Def")  # fmt: skip
-    assert (done.status, done.err) == (0, "") and "Ready for production." in done.out
+    assert (done.status, done.err) == (0, "") and "Ready for production" in done.out
     told = json.loads(Path("ocpi-check.json").read_text())
     assert told["verdict"]["outcome"] == "ready" and told["checked"]["counts"]["locations"] == 12
     assert Path("ocpi-check.html").read_text().startswith("<!doctype html>")

@@ -110,6 +110,8 @@ def _judge_details(run: Run, seen: Seen) -> None:
     for (name, role), times in listed.items():
         if times > 1:
             add("endpoints-twice", f"{name} {role}: {times} times", seen)
+    if run.options.settings.registration == "none" and not any(name == "credentials" for name, _ in listed):
+        add("no-credentials-endpoint", "the NAP is set to do without", seen, severity="note")
     version = run.version
     if version is not None and "tariffs" in version.modules and run.discovered and "tariffs" not in run.discovered.endpoints:
         add("no-tariffs-endpoint", "", seen)

@@ -81,6 +81,8 @@ class SimulatedPlatform:
             self.registered.set()
         self.url = ""
         self.faults = spec.faults
+        if "no-credentials-endpoint" in self.faults:
+            self.state.token_c = spec.token_a
         self._struck: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
         self._chance = random.Random()

@@ -12,7 +12,7 @@ _PUSH = "OCPI locations, Receiver interface"
 
 CHECKS = [
     Check("registration-failed", "registration", "error", "The registration is answered with credentials.", f"R78, {_POST}",
-          "See the answer and your log."),
+          "See the answer and your log. Remove what you may have registered for us, and give a new token A."),
     Check("refused-credentials", "registration", "error", "Credentials of a NAP are accepted.", f"R81, I-31, I-46, {_POST}",
           "3001: call our versions with the token B in the POST; 3002, 3003: compare versions and endpoints; a NAP offers Receivers only."),
     Check("already-registered", "registration", "error", "A token A that was not used registers.", f"R82, I-33, {_POST}",
@@ -23,7 +23,7 @@ CHECKS = [
     Check("credentials-in-list", "registration", "warning", "data is the credentials object.", f"I-32, {_OBJECT}",
           "Send the object itself as data."),
     Check("empty-token", "registration", "error", "The answer holds a token C.", f"R78, {_OBJECT}",
-          "Send a token of 1 to 64 visible characters."),
+          "Send a token of 1 to 64 visible characters. Remove what you registered for us, and give a new token A."),
     Check("token-form", "registration", "warning", "A token has at most 64 visible ASCII characters.", f"R11, {_OBJECT}",
           "Make shorter tokens, without spaces."),
     Check("scheme-in-token", "registration", "warning", "Token C is the bare token.", f"I-1, {_OBJECT}",

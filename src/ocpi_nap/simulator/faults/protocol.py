@@ -113,9 +113,12 @@ def _endpoints_twice(reply: Reply) -> None:
         reply.data["endpoints"] += [{**endpoint, "url": f"{reply.base}/mirror"} for endpoint in reply.data["endpoints"]]
 
 
-def _without_locations(reply: Reply) -> None:
-    if reply.kind == "details":
-        reply.data["endpoints"] = [e for e in reply.data["endpoints"] if e["identifier"] != "locations"]
+def _without(module: str) -> Any:
+    def change(reply: Reply) -> None:
+        if reply.kind == "details":
+            reply.data["endpoints"] = [e for e in reply.data["endpoints"] if e["identifier"] != module]
+
+    return change
 
 
 def _relative(reply: Reply) -> None:
@@ -228,7 +231,9 @@ FAULTS = [
     Fault("roles-missing", "I-26", "endpoints have no role", after=_roles(None), versions=FROM_221),
     Fault("roles-unknown", "I-26", "endpoints have the role CPO", after=_roles("CPO"), versions=FROM_221),
     Fault("endpoints-twice", "I-28", "every endpoint is listed twice", after=_endpoints_twice),
-    Fault("no-locations-endpoint", "R61", "there is no locations endpoint", after=_without_locations, tolerated=False),
+    Fault("no-locations-endpoint", "R61", "there is no locations endpoint", after=_without("locations"), tolerated=False),
+    Fault("no-credentials-endpoint", "I-45", "there is no credentials module: the token A is good for everything",
+          after=_without("credentials"), settings={"registration": "none"}),
     Fault("versions-wrapped", "I-29", "the versions come as an object",
           after=_when(_is("versions"), lambda r: _set(r, data={"versions": r.data}))),
     Fault("details-in-list", "I-29", "the version details come as a list of one",
