@@ -89,6 +89,7 @@ def _judge_lists(run: Run, found: Pull) -> None:
 
 
 def judge_links(run: Run, found: Pull) -> None:
+    """Where the Links of a pull lead, and how they are written (R113–R117, I-49 to I-53)."""
     asked: set[str] = set()
     for page in found.pages:
         asked.add(page.url)
@@ -99,6 +100,8 @@ def judge_links(run: Run, found: Pull) -> None:
         target = link_of(page)
         if text and target is not None:
             _judge_link(run, page, text, target, asked)
+        elif text and not _LINKS.fullmatch(text.strip()):
+            run.findings.add("link-form", f"Link: {text}", page)
 
 
 def _judge_link(run: Run, page: Seen, text: str, target: str, asked: set[str]) -> None:
@@ -144,22 +147,32 @@ def _judge_headers(run: Run, full: Pull, walk: Pull | None) -> None:
 
 
 def _judge_totals(run: Run, full: Pull, walk: Pull | None) -> None:
-    add = run.findings.add
+    """X-Total-Count and X-Limit against what came."""
     received = len({digest for page in full.pages for _, digest in page.reading.objects or ()})
     for found in (full, walk):
-        for page in _facts(found) if found is not None else []:
-            more = page.link is not None or (page.total is not None and page.total < received and not full.failed)
-            if page.total is not None and page.count and page.total <= page.count and more and page.count < received:
-                add("total-of-the-page", f"X-Total-Count: {page.total} on a page of {page.count} objects, of {received} in all", page.seen)
-            whole = found.limit if found is not None and found.limit is not None else page.count
-            largest = max((other.count for other in _facts(found)), default=0) if found is not None and len(found.pages) > 1 else whole
-            if page.limit == page.count < largest and page.link is None and page.total is not None:
-                shown = f"X-Limit: {page.limit} on the last page, with {page.count} objects; {whole} were asked for"
-                add("limit-of-the-page", shown, page.seen)
-            if page.link is not None and page.count < min(whole, _SMALL) and found is full:
-                add("small-pages", f"{page.count} objects on a page, {whole} were asked for", page.seen)
+        if found is not None:
+            for page in _facts(found):
+                _judge_numbers(run, found, page, received)
+    for page in _facts(full):
+        if page.link is not None and full.limit is not None and page.count < min(full.limit, _SMALL):
+            run.findings.add("small-pages", f"{page.count} objects on a page, {full.limit} were asked for", page.seen)
     if full.failed.startswith("only ") and "first-page-only" not in run.findings:
-        add("total-too-high", f"{full.module}: {full.failed}", full.pages[-1] if full.pages else None)
+        run.findings.add("total-too-high", f"{full.module}: {full.failed}", full.pages[-1] if full.pages else None)
+
+
+def _judge_numbers(run: Run, found: Pull, page: _Facts, received: int) -> None:
+    """The total is that of all ``received`` objects; the limit of the last page is that of the others."""
+    if page.total is None:
+        return
+    more = page.link is not None or (page.total < received and not found.failed)
+    if page.count and page.total <= page.count < received and more:
+        shown = f"X-Total-Count: {page.total} on a page of {page.count} objects, of {received} in all"
+        run.findings.add("total-of-the-page", shown, page.seen)
+    asked = found.limit if found.limit is not None else page.count
+    largest = max(len(other.reading.objects or ()) for other in found.pages) if len(found.pages) > 1 else asked
+    if page.limit == page.count < largest and page.link is None:
+        shown = f"X-Limit: {page.limit} on the last page, with {page.count} objects; {asked} were asked for"
+        run.findings.add("limit-of-the-page", shown, page.seen)
 
 
 def _compare(run: Run, full: Pull, walk: Pull) -> None:
