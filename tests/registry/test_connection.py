@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from ocpi_nap.cli.serve import crawler
+from ocpi_nap.intake.jobs import CrawlJob, next_due
 from ocpi_nap.ocpi.tokens import hash_token, outbound_header
 from ocpi_nap.registry import RegistryError, handshake, onboarding, rotation, static
 from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT
+from ocpi_nap.store.crawls import take_due
+from tests.e2e.cpo import location
 from tests.registry.stage import VERSIONS, Act, Stage, each, good, lost
 
 
@@ -319,3 +323,53 @@ async def test_tokens_that_they_echo(stage: Stage, version: str) -> None:
             shown = await stage.registry.platform("acme")
             told = f"{caught.value} {caught.value.answer} {shown.last_error} {await events(stage, 'versions')}"
             assert form not in told and "theirs" not in told and "…" in told
+
+
+@pytest.mark.holds("R12", "R11")
+@each
+async def test_tokens_at_rest(stage: Stage, version: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in the database, nor in a log, nor in what a command shows: hashes of theirs, ours sealed."""
+    caplog.set_level("DEBUG")
+    platform = await stage.register()
+    await handshake.rotate(stage.registry, "acme")
+    issued = await _issued_anew(stage)
+    secrets = ["token-a", "token-c", issued, *(sent["token"] for sent in stage.peer.posted + stage.peer.put)]
+    rows = [await stage.registry.db.fetch_all(f"SELECT to_jsonb(t) FROM {table} t") for table in ("platform", "token", "platform_event")]
+    everything = json.dumps(rows, default=str) + caplog.text
+    assert not [secret for secret in secrets if secret in everything]
+    assert secrets[-1] not in repr(platform)
+
+
+async def _issued_anew(stage: Stage) -> str:
+    await handshake.unregister(stage.registry, "acme")
+    return await stage.registry.issue_token("acme")
+
+
+@pytest.mark.holds("R62", "R129")
+@each
+async def test_a_pull_that_finds_nothing_where_it_was(stage: Stage, version: str) -> None:
+    """404 and 410 of an endpoint: the details are read again, and what moved is pulled where it is now."""
+    platform = await stage.register()
+    stage.peer.answers["GET /locations"] = lambda r: web.Response(status=410)
+    stage.peer.answers["GET /new"] = stage.peer.answers["GET /tariffs"] = lambda r: good([])
+    entries = [*stage.peer.endpoints("credentials"), {"identifier": "locations", "role": "SENDER", "url": f"{stage.peer.url}/new"}]
+    stage.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": entries})
+    await crawler(stage.registry)(CrawlJob(platform.id, True))
+    assert [path for _, path, _ in stage.peer.asked[-3:]] == ["/versions", f"/{version}", "/new"]
+    assert (await stage.registry.platform("acme")).last_error is None
+
+
+@pytest.mark.holds("I-8")
+@each
+async def test_so_many_requests_a_day(stage: Stage, version: str) -> None:
+    """Pulls wait while the last 24 hours used the number up."""
+    platform = await stage.register(max_requests_per_day=2)
+    stage.peer.answers["GET /locations"] = stage.peer.answers["GET /tariffs"] = lambda r: good([location(version, 1)])
+    assert (platform.id, True) in await take_due(stage.registry.db, next_due)
+    for _ in range(2):
+        await crawler(stage.registry)(CrawlJob(platform.id, True))
+    await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
+    assert await take_due(stage.registry.db, next_due) == []
+    await stage.registry.db.execute("UPDATE crawl SET started_at = now() - interval '25 hours'")
+    await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
+    assert len(await take_due(stage.registry.db, next_due)) == 2
