@@ -76,7 +76,7 @@ class Ocpi:
 
 
 def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:
-    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault))
+    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0))
     return OcpiApp(authenticator, CredentialsService(registry), receiver, options)
 
 

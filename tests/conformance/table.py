@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VERSIONS = ("2.1.1", "2.2.1", "2.3.0")
-APPLIES = {"all": VERSIONS, "22+": VERSIONS[1:], "23": VERSIONS[2:], "2.1.1": VERSIONS[:1]}
+APPLIES = {"all": VERSIONS, "22+": VERSIONS[1:], "23": VERSIONS[2:], "2.1.1": VERSIONS[:1], "2.2.1": VERSIONS[1:2]}
 _LINE = re.compile(r"(R\d+|I-\d+) +(\S+) +(.+)")
 
 

@@ -31,6 +31,7 @@ def without(body: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in names}
 
 
+@pytest.mark.holds("R7")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_tokens(ocpi: Ocpi, version: str) -> None:
     """R7, R9, I-1 to I-5, I-9: no known token, no entry, and the answer does not echo what was sent."""
@@ -53,6 +54,7 @@ async def test_tokens(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.stored())["location"] == []
 
 
+@pytest.mark.holds("R32", "I-22")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     "body",
@@ -79,6 +81,7 @@ async def test_not_json(ocpi: Ocpi, version: str, body: bytes) -> None:
     assert (await ocpi.stored())["location"] == []
 
 
+@pytest.mark.holds("R38")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_too_large(ocpi: Ocpi, version: str) -> None:
     """R38: HTTP 413 with 2001, and the connection ends."""
@@ -96,6 +99,7 @@ REFUSED: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.holds("R33")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("change", [change for _, change in REFUSED], ids=[name for name, _ in REFUSED])
 async def test_unusable_location(ocpi: Ocpi, version: str, change: Any) -> None:
@@ -119,6 +123,7 @@ async def test_party_in_the_body(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.stored())["location"] == []
 
 
+@pytest.mark.holds("R34", "R35", "R37", "R64")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_paths(ocpi: Ocpi, version: str) -> None:
     """R34–R37, R139, R142, I-82, I-85, I-88: nothing here, or not with this method, always in an envelope."""

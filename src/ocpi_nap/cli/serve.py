@@ -109,7 +109,7 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
     publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
-    work = Work(_crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
+    work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
     tasks = (
         publisher.run(stop),
         run_jobs(db, dsn, stop, work, change_days=settings.change_days),
@@ -132,7 +132,9 @@ async def _orphaned(parent: int, stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
+def crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
+    """The pull of a platform that is due; where its endpoints answer 404 or 410, they are looked up again (R62)."""
+
     async def once(platform: Platform, full: bool) -> PullReport:
         base = await registry.connected_peer(platform)
 

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
+from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import owner, stated_owner
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.issues import Issue
@@ -280,6 +280,7 @@ class _Crawl:
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
         level: Level = "location" if self.module == "locations" else "tariff"
         operation = Operation("put", level, address, key, self.context, raw, pulled_hash=digest)
+        operation.issues += cleaned(raw)
         twice = key in self.seen
         self.seen.add(key)
         try:

@@ -72,6 +72,13 @@ class Operation:
         return "/".join(part for part in parts if part is not None)
 
 
+def cleaned(raw: Any) -> list[Issue]:
+    """What was cleaned in an object before it came here (R47)."""
+    if not isinstance(raw, jsontext.Cleaned):
+        return []
+    return [Issue(path, "control_characters", "control characters or lone surrogates: cleaned") for path in raw.paths]
+
+
 def require(errors: list[Issue]) -> None:
     """Refuse when core data is missing (D10, R147)."""
     if errors:

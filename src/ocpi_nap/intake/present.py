@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -24,11 +25,18 @@ def evse_time(evse: EvseRow) -> datetime | None:
     return _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
 
 
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z", re.ASCII)
+
+
 def _stamp(raw: dict[str, Any], time: datetime | None) -> None:
-    """Set ``last_updated`` to the propagated value, leaving the sender's own text where it says so already, or a time to come (D8)."""
+    """Set ``last_updated`` to the propagated value; the sender's own stays where it says so already, or a time to come (D8), in our
+    form (R28)."""
     said, _ = timestamps.parse(raw.get("last_updated"))
     if time is not None and (said is None or said < time):
-        raw["last_updated"] = timestamps.format_z(time)
+        said = time
+    elif said is None or _OURS.fullmatch(raw["last_updated"]):
+        return
+    raw["last_updated"] = timestamps.format_z(said)
 
 
 def _evse_raw(evse: EvseRow, version: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
+from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
 from ocpi_nap.intake.patch import stale, unknown
 from ocpi_nap.intake.present import present_location, present_node, present_tariff
 from ocpi_nap.intake.times import ordering_time
@@ -100,6 +100,7 @@ class ReceiverService:
             level = "evse"
         operation = Operation(method, level, key, place, context)
         operation.raw = _object(body, operation)
+        operation.issues += cleaned(body)
         return operation
 
     async def _write(self, operation: Operation) -> Written:

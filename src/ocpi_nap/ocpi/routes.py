@@ -215,11 +215,11 @@ def _apart(path: list[str]) -> list[str]:
 
 
 def _segments(scope: Scope, root: str) -> tuple[list[str], NotFound | None]:
-    """The path, or why it is none: told only to callers with a token (R7)."""
+    """The path, or as much as can be read and why it is none: told only to callers with a token (R7)."""
     try:
         return _apart(segments(scope, root)), None
     except NotFound as error:
-        return [], error
+        return scope["raw_path"].decode("latin-1")[len(root) :].strip("/").split("/"), error
 
 
 def _allow(method: str, module: str) -> None:

@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 _AGAIN = 600.0
 """Seconds in which one hint is noted once."""
 _MOST = 1000
-_LOOK = 1.0
-"""Seconds between two readings of the tokens that we send: guessing must not keep us busy."""
 
 
 class Hints:
-    """Recognises refused tokens that once were, or are, part of a connection."""
+    """Recognises refused tokens that once were, or are, part of a connection.
 
-    def __init__(self, db: Database, vault: Vault) -> None:
-        self._db, self._vault = db, vault
+    ``pause``: seconds between two readings of the tokens that we send; guessing must not keep us busy.
+    """
+
+    def __init__(self, db: Database, vault: Vault, *, pause: float = 1.0) -> None:
+        self._db, self._vault, self._pause = db, vault, pause
         self._noted: dict[tuple[int, str], float] = {}
         self._sent: dict[bytes, tuple[int, str]] = {}
         self._looked = float("-inf")
@@ -44,7 +45,7 @@ class Hints:
                 await self._note(*found, "the token that we send to them: call with the token of our credentials")
 
     async def _tokens_we_send(self) -> dict[bytes, tuple[int, str]]:
-        if time.monotonic() - self._looked > _LOOK:
+        if time.monotonic() - self._looked > self._pause:
             self._looked = time.monotonic()
             self._sent = {}
             for platform_id, name, sealed in await sql.sealed_tokens(self._db):
