@@ -192,7 +192,7 @@ class _Crawl:
             self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
             crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
             async for page in crawler.pages():
-                self.counts.pages += 1
+                self.counts.pages = page.number
                 for item, digest in page.items:
                     await self._take(item, digest)
                 self._tell(crawler.total)
@@ -207,6 +207,7 @@ class _Crawl:
         finally:
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
+            self.counts.pages = crawler.number if crawler else 0
             for outcome in ("new", "changed", "unchanged", "withdrawn", "refused"):
                 _PULLED.labels(self.platform.name, self.module, outcome).inc(getattr(self.counts, outcome))
             await crawls.finish_crawl(self.db, crawl_id, asdict(self.counts), complete, server_time, error)
@@ -279,7 +280,8 @@ class _Crawl:
 
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
         level: Level = "location" if self.module == "locations" else "tariff"
-        operation = Operation("put", level, address, key, self.context, raw, pulled_hash=digest)
+        operation = Operation("put", level, address, key, self.context, raw)
+        operation.pulled_hash = None if self.context.partial_evses else digest
         twice = key in self.seen
         self.seen.add(key)
         try:
