@@ -81,11 +81,14 @@ class Sender:
 
 
 @asynccontextmanager
-async def sender(ocpi: Ocpi, version: str = "2.2.1", parties: tuple[str, ...] = ("ABC",), **settings: Any) -> AsyncIterator[Sender]:
+async def sender(
+    ocpi: Ocpi, version: str = "2.2.1", parties: tuple[str, ...] = ("ABC",), *, name: str | None = None, **settings: Any
+) -> AsyncIterator[Sender]:
     """Start it, with a registered platform that has its endpoints."""
     app = web.Application()
     runner = web.AppRunner(app)
     made = Sender(ocpi, "", version)
+    made.name = name or made.name
     app.router.add_route("*", "/{path:.*}", made.serve)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
