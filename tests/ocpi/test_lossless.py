@@ -42,9 +42,10 @@ def plain(value: Any, name: str = "") -> Any:
     if isinstance(value, bool) or value is None:
         return value
     try:
-        return Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
         return value
+    return number if number.is_finite() else value
 
 
 def through(raw: dict[str, Any], number: str) -> dict[str, Any]:
