@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
-from ocpi_nap.intake.owner import owner, stated_owner
+from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
@@ -251,6 +251,8 @@ class _Crawl:
             party, object_id = owner(raw, self.platform), raw.get("id")
         if party is None or party not in self.parties or (self.scope is not None and party != self.scope):
             self.counts.ignored += 1
+            if party is not None and party not in self.parties:
+                self.issues.add(self.platform.id, f"{self.module}/{party[0]}/{party[1]}"[:40], [UNKNOWN_PARTY], refused=True)
             return
         if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
             self.doubtful = True
