@@ -27,6 +27,7 @@ async def put(ocpi: Ocpi, token: str, version: str, body: dict[str, Any], path: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R145", "R150", "R152", "R169")
 async def test_siblings_stay(ocpi: Ocpi, version: str) -> None:
     """R145, R152: a write to one EVSE or connector leaves the others and the Location as they are."""
     token, body = await ocpi.platform(version), location(version, 1)
@@ -49,6 +50,7 @@ async def test_siblings_stay(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R143", "I-74", "I-75")
 async def test_put_of_the_location_without_evses(ocpi: Ocpi, version: str) -> None:
     """D12, I-74, I-75: an absent list keeps the EVSEs, an empty one withdraws them, and none is erased."""
     token, body = await ocpi.platform(version), location(version, 1)
@@ -64,6 +66,7 @@ async def test_put_of_the_location_without_evses(ocpi: Ocpi, version: str) -> No
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R155", "I-72", "I-73")
 async def test_patch_of_nested_evses(ocpi: Ocpi, version: str) -> None:
     """D13, I-72, I-73: nested EVSEs are merged by uid, an unknown one that is incomplete is left out; value lists are replaced."""
     token, body = await ocpi.platform(version), location(version, 1)
@@ -78,6 +81,7 @@ async def test_patch_of_nested_evses(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R156", "I-98")
 async def test_nulls(ocpi: Ocpi, version: str) -> None:
     """D14, I-98: null clears what is optional and is refused for what is required."""
     token, body = await ocpi.platform(version), {**location(version, 1), "charging_when_closed": True}
@@ -91,6 +95,7 @@ async def test_nulls(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R138", "I-81", "I-83")
 async def test_ids(ocpi: Ocpi, version: str) -> None:
     """R45, R138, I-81, I-83: decoded after the split; case folded from 2.2.1 on, the first spelling is kept."""
     token = await ocpi.platform(version)
@@ -107,6 +112,7 @@ async def test_ids(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R172", "I-78", "I-86", "I-89", "I-93", "I-94", "I-96", "I-99", "I-106")
 async def test_tolerated_forms(ocpi: Ocpi, version: str) -> None:
     """I-78, I-86, I-89, I-93 to I-96, I-99, I-106: stored, answered 1000, and recorded as issues."""
     token, body = await ocpi.platform(version), location(version, 1)
@@ -124,6 +130,7 @@ async def test_tolerated_forms(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.holds("R152")
 async def test_one_status_is_one_statement(ocpi: Ocpi, version: str) -> None:
     """The hot path: a status PATCH is one transaction of one statement, whatever the batch."""
     token, body = await ocpi.platform(version), location(version, 1)
