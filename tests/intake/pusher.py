@@ -77,10 +77,14 @@ class Pusher:
             evse.status = row[2]
         return objects.decode_location(rows[0][0]), evses
 
-    async def published(self) -> dict[str, list[str]]:
-        """What the public sees: EVSE ids by Location id."""
+    async def features(self) -> list[dict[str, Any]]:
+        """The public form of what is shown."""
         api = create_api(self.ocpi.db, options=ApiOptions())
         reply = await call(api, "/api/charging-network/v1/locations")
         assert reply.status == 200, reply.body
-        features = reply.json()["features"]
-        return {f["properties"]["id"]: [evse["id"] for evse in f["properties"]["evses"]] for f in features}
+        found: list[dict[str, Any]] = reply.json()["features"]
+        return found
+
+    async def published(self) -> dict[str, list[str]]:
+        """What the public sees: EVSE ids by Location id."""
+        return {f["properties"]["id"]: [evse["id"] for evse in f["properties"]["evses"]] for f in await self.features()}

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
-from ocpi_nap.intake.owner import owner, stated_owner
+from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
@@ -192,7 +192,7 @@ class _Crawl:
             self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
             crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
             async for page in crawler.pages():
-                self.counts.pages += 1
+                self.counts.pages = page.number
                 for item, digest in page.items:
                     await self._take(item, digest)
                 self._tell(crawler.total)
@@ -207,6 +207,7 @@ class _Crawl:
         finally:
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
+            self.counts.pages = crawler.number if crawler else 0
             for outcome in ("new", "changed", "unchanged", "withdrawn", "refused"):
                 _PULLED.labels(self.platform.name, self.module, outcome).inc(getattr(self.counts, outcome))
             await crawls.finish_crawl(self.db, crawl_id, asdict(self.counts), complete, server_time, error)
@@ -250,6 +251,8 @@ class _Crawl:
             party, object_id = owner(raw, self.platform), raw.get("id")
         if party is None or party not in self.parties or (self.scope is not None and party != self.scope):
             self.counts.ignored += 1
+            if party is not None and party not in self.parties:
+                self.issues.add(self.platform.id, f"{self.module}/{party[0]}/{party[1]}"[:40], [UNKNOWN_PARTY], refused=True)
             return
         if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
             self.doubtful = True
@@ -279,7 +282,8 @@ class _Crawl:
 
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
         level: Level = "location" if self.module == "locations" else "tariff"
-        operation = Operation("put", level, address, key, self.context, raw, pulled_hash=digest)
+        operation = Operation("put", level, address, key, self.context, raw)
+        operation.pulled_hash = None if self.context.partial_evses else digest
         operation.issues += cleaned(raw)
         twice = key in self.seen
         self.seen.add(key)

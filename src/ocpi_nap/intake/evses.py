@@ -9,8 +9,8 @@ import msgspec
 
 from ocpi_nap.intake.operations import Operation, SentEvse, require_unbroken
 from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
-from ocpi_nap.intake.times import modified, ordering_time, outdated
-from ocpi_nap.model import jsontext, objects
+from ocpi_nap.intake.times import inferred, modified, ordering_time, outdated
+from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse
 from ocpi_nap.ocpi.errors import OcpiError
@@ -30,6 +30,8 @@ class EvseDraft:
         self.issues = operation.issues
         self.changed = False
         """The public description of some EVSE changed."""
+        self.skipped = False
+        """Some EVSE was left as it was, because what is stored is newer."""
         self.statuses: list[EvseRow] = []
         """EVSEs whose status changed."""
 
@@ -38,6 +40,7 @@ class EvseDraft:
         moment = self._nested_time(sent.node.last_updated, sent.path)
         evse = self.row.evses.get(key)
         if evse is not None and self._late(evse, sent, moment):
+            self.skipped = True
             return
         self.check_parking(sent.node, sent.path)
         self.store(key, sent.node.uid, sent.node, sent.raw, moment, ordinal)
@@ -46,9 +49,10 @@ class EvseDraft:
         started, stated = self.context.crawl_started, sent.node.last_updated is not None
         if evse.withdrawn_at is not None:
             return started is not None and evse.state_via == "push" and evse.withdrawn_at >= started
-        inferred = evse.last_updated_raw is None and evse.source_last_updated is not None
-        if inferred and started is not None and evse.state_received_at < started:
-            return False  # no time of the source's own to compare with: what is read later counts (D9)
+        if started is not None and evse.state_received_at < started:
+            zone = timestamps.zone(self.context.settings.naive_timezone)
+            if inferred(evse.last_updated_raw, evse.source_last_updated, zone):
+                return False
         return outdated(moment, stated, evse.source_last_updated, evse.state_received_at if evse.state_via == "push" else None, started)
 
     def check_parking(self, node: Evse, path: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ocpi_nap.intake.evses import EvseDraft, patch_connector, patch_evse, put_connector, put_evse
 from ocpi_nap.intake.operations import Operation, SentEvse, require, sent_evse
-from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
+from ocpi_nap.intake.patch import inferred_before, merge_patch, patch_time, stale, unknown
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.times import modified, ordering_time, outdated
 from ocpi_nap.model import jsontext, objects
@@ -75,6 +75,7 @@ def _put_location(operation: Operation, row: LocationRow | None) -> Merged:
     else:
         pushed_at = row.received_at if row.via == "push" else None
         late = not new and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
+        late = late and not inferred_before(row, context)
         if late and context.via == "push":
             raise stale()
         description = not late and _describe(row, operation, node, operation.raw_bytes, moment)
@@ -83,6 +84,8 @@ def _put_location(operation: Operation, row: LocationRow | None) -> Merged:
     draft = EvseDraft(row, operation)
     if operation.evses is not None:
         _replace_evses(draft, operation.evses, complete=not late and not context.partial_evses)
+    if late or draft.skipped:
+        row.pulled_hash = None  # not all of it was taken: the next pull looks again
     return _finish(operation, row, draft, created=new, new=new, description=description)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
+from ocpi_nap.intake.owner import UNKNOWN_PARTY
 from ocpi_nap.intake.patch import stale, unknown
 from ocpi_nap.intake.present import present_location, present_node, present_tariff
 from ocpi_nap.intake.times import ordering_time
@@ -28,6 +29,14 @@ Repair = Callable[[int, NodeKey], Awaitable[None]]
 _STATUSES = frozenset(("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED", "UNKNOWN"))
 _STATUS_MEMBERS = ({"status", "last_updated"}, {"status"})
 _LITERAL_NOTHING = frozenset(("null", "undefined", ""))
+
+
+class UnknownParty(NotFound):
+    """The platform may not write this party's objects (R139)."""
+
+    def __init__(self, key: NodeKey) -> None:
+        super().__init__(f"unknown party {key.country_code}*{key.party_id}"[:100])
+        self.party = f"{key.country_code.upper()}/{key.party_id.upper()}"[:20]
 
 
 class ReceiverService:
@@ -88,7 +97,11 @@ class ReceiverService:
         return present_node(location, key, version)
 
     def _operation(self, method: Any, caller: Caller, version: str, module: str, key: NodeKey, body: Any) -> Operation:
-        place = _own(caller, version, key)
+        try:
+            place = _own(caller, version, key)
+        except UnknownParty as error:  # an operator may have been forgotten (I-80)
+            self._issues.add(caller.platform_id, f"{module}/{error.party}", [UNKNOWN_PARTY], refused=True)
+            raise
         received_at = datetime.now(UTC)
         context = Context(caller.platform_id, VERSIONS[version], caller.settings, "push", received_at)
         level: Level = "location"
@@ -148,7 +161,7 @@ def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
     """The storage key, when the platform may write this party's objects; 404 otherwise, whatever exists (R139, R140)."""
     party = (key.country_code.upper(), key.party_id.upper())
     if party not in caller.parties:
-        raise NotFound(f"unknown party {key.country_code}*{key.party_id}"[:100])
+        raise UnknownParty(key)
     for segment in (key.id, key.evse_uid, key.connector_id):
         if segment is not None and segment.strip().lower() in _LITERAL_NOTHING:
             raise NotFound("the path names no object")  # I-82

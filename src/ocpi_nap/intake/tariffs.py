@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ocpi_nap.intake.operations import Operation
-from ocpi_nap.intake.patch import stale
+from ocpi_nap.intake.patch import inferred_before, stale
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.times import modified, ordering_time, outdated
 from ocpi_nap.model import objects
@@ -39,7 +39,8 @@ def _put(operation: Operation, row: TariffRow | None) -> Merged:
     if gone_at and row.withdrawn_reason == DELETED and context.crawl_started and gone_at >= context.crawl_started:
         return Merged(row)  # the page may be older than the DELETE (R125)
     pushed_at = row.received_at if row.via == "push" else None
-    if not created and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started):
+    late = not created and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
+    if late and not inferred_before(row, context):
         if context.via == "push":
             raise stale()
         return Merged(row)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
+from ocpi_nap.model import timestamps
 from ocpi_nap.model.issues import Issue
 
 _FUTURE = timedelta(hours=24)
@@ -33,6 +35,12 @@ def outdated(
     if crawl_started is not None and pushed_at is not None and pushed_at >= crawl_started:
         return not stated or moment <= known
     return moment < known
+
+
+def inferred(said: Any, known: datetime | None, naive_tz: tzinfo) -> bool:
+    """Whether the time that orders a stored node is that of a receipt, not one that its source stated: no pull is older than it (D9)."""
+    moment, _ = timestamps.parse(said, naive_tz)
+    return known is not None and (moment is None or moment < known)
 
 
 def modified(previous: datetime, ordering: datetime, received_at: datetime) -> datetime:

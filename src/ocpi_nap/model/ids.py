@@ -22,7 +22,7 @@ _EVSE_ID = re.compile(r"([A-Z]{2})[*-]?([A-Z0-9]{3})[*-]?(E[A-Z0-9*-]+)", re.ASC
 
 def normal_evse_id(text: str) -> str | None:
     """An EVSE id as ``CC*PPP*E…``, upper case, whatever its separators (ISO 15118-2 annex H); None when it is none."""
-    found = _EVSE_ID.fullmatch("".join(text.split()).upper())
+    found = _EVSE_ID.fullmatch(text if text.isupper() and " " not in text else "".join(text.split()).upper())
     return f"{found[1]}*{found[2]}*{found[3].replace('-', '*')}" if found else None
 
 

@@ -65,11 +65,14 @@ class Crawler:
         self._limit: int | None = settings.page_size if settings.send_paging_parameters else None
         self._ends_at = time.monotonic() + 60 * settings.crawl_minutes
         self._totals_like_pages = 0
+        self._dead_links: set[str] = set()
         self.total: int | None = None
         """The last X-Total-Count, unless it only counts pages."""
         self.unstable = False
         """The total shrank, so that objects may have slipped between two pages (R119)."""
         self.server_time: datetime | None = None
+        self.number = 0
+        """Pages that were read."""
         self.received = 0
         """Objects that came; those that an earlier page had already do not count."""
 
@@ -79,7 +82,7 @@ class Crawler:
         url, linked = self._start_url(0), False
         asked: set[str] = set()
         seen: set[bytes] = set()
-        barren = number = 0
+        barren = 0
         broken_link: CrawlFailed | None = None
         coming = self._ask(url, first=True)
         try:
@@ -88,29 +91,30 @@ class Crawler:
                 try:
                     answer = await coming
                 except CrawlFailed as error:
-                    if not linked and error.refused and number and self.total is not None and self.received >= self.total:
+                    if not linked and error.refused and self.number and self.total is not None and self.received >= self.total:
                         break  # we asked for more than the total, and there is none
                     by_offset = self._start_url(self.received)
                     if not linked or error.http_status == 401 or by_offset in asked:
                         raise
                     broken_link = error
+                    self._dead_links.add(url)
                     url, linked = by_offset, False  # a Link that fails: the offset may work (field lessons 7)
                     coming = self._ask(url, past_end=True)
                     continue
                 if answer is None:
                     break
-                number += 1
+                self.number += 1
                 items = _items(answer)
                 fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in seen]
                 seen.update(digest for _, digest in fresh)
                 self.received += len(fresh)
-                self._count(answer, len(items), number)
+                self._count(answer, len(items))
                 barren = 0 if fresh else barren + 1
                 failed: CrawlFailed | None = None
                 following = None
                 try:
                     following = self._following(answer, items, barren, asked)
-                    if following is not None and number >= self._settings.max_pages:
+                    if following is not None and self.number >= self._settings.max_pages:
                         raise CrawlFailed(f"more than {self._settings.max_pages} pages")
                 except CrawlFailed as error:
                     failed = error
@@ -118,7 +122,7 @@ class Crawler:
                     url, linked = following
                     coming = self._ask(url, past_end=not linked)
                 if fresh:
-                    yield Page(number, fresh)
+                    yield Page(self.number, fresh)
                 if failed is not None:
                     raise failed
                 if following is None:
@@ -135,7 +139,7 @@ class Crawler:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a page that nobody waits for any more
         return task
 
-    def _count(self, answer: Answer, arrived: int, number: int) -> None:
+    def _count(self, answer: Answer, arrived: int) -> None:
         """The total that the page tells: the last one counts, one that shrinks is noted, and page counts are none (R119, R126, I-48)."""
         if self.server_time is None:
             self.server_time = _server_time(answer)
@@ -143,7 +147,7 @@ class Crawler:
         if total is None:
             return
         self._totals_like_pages += total == arrived
-        if self._totals_like_pages == number > 1:
+        if self._totals_like_pages == self.number > 1:
             self.total, self.unstable = None, False
             return
         self.unstable = self.unstable or (self.total is not None and total < self.total)
@@ -160,6 +164,8 @@ class Crawler:
             except (net.Refused, ValueError) as error:
                 if isinstance(error, net.Refused):
                     raise CrawlFailed(f"the next page is not followed: {error}") from None
+                url = ""
+            if url in self._dead_links:
                 url = ""
             if url in asked:
                 raise CrawlFailed("the next page is one that was read already")

@@ -70,7 +70,7 @@ class Table:
                 result = read(value, where, reading)
                 if result is not None:
                     values[attribute] = result
-                said = result is value or value == [] or name in _TIMES or says(result, value)
+                said = result is value or name in _TIMES or (value == [] and not result) or says(result, value)
                 if not said or reading.version not in versions:
                     reading.raw_enums[where] = value
         if extra:
@@ -101,7 +101,7 @@ class Table:
             if version not in field.versions:
                 continue
             value = getattr(node, field.attribute)
-            if value is None or value == []:
+            if value is None or value == [] or value == "":
                 continue
             wire[field.name] = self._wire(value[0] if field.single else value, field, version)
         wire.update(node.extra)

@@ -60,6 +60,7 @@ def lift_location(raw: dict[str, Any], version: Version, settings: PlatformSetti
     node.coordinates = _usable(node.coordinates, raw, reading)
     if node.parking_type is None and node.location_type_211 in PARKING_TYPE:
         node.parking_type = node.location_type_211
+        reading.raw_enums.setdefault("parking_type", None)
     if node.location_type_211 is None and version.requires("location", "type"):
         reading.raw_enums.setdefault("type", None)
     if node.publish is None:
@@ -97,8 +98,9 @@ def lift_evse(raw: dict[str, Any], version: Version, settings: PlatformSettings)
     normal = normal_evse_id(node.evse_id) if node.evse_id is not None else None
     node.evse_id_normal = normal if normal != node.evse_id else None
     node.connectors = _connectors(raw.get("connectors"), version, settings, lifted)
-    if isinstance(raw.get("connectors"), list) and len(raw["connectors"]) != len(node.connectors):
-        reading.raw_enums["connectors"] = raw["connectors"]
+    given = raw.get("connectors")
+    if given is not None and not (isinstance(given, list) and len(given) == len(node.connectors)):
+        reading.raw_enums["connectors"] = given
     node.raw_enums = reading.raw_enums
     if node.status in ("REMOVED", "PLANNED"):
         return lifted
