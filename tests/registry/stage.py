@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from ocpi_nap.ocpi.tokens import outbound_header
 from ocpi_nap.registry import Registry, handshake, onboarding
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store.database import Database
+from tests.asgi import Reply
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 each = pytest.mark.parametrize("version", VERSIONS)
@@ -113,3 +116,12 @@ async def staged(database: Database, folder: Path, *versions: str) -> AsyncItera
     yield Stage(Registry(database, Vault.open(folder), client, identity, allow_private=True), peer)
     await client.close()
     await runner.cleanup()
+
+
+def envelope(reply: Reply, status: int = 200, code: int = 1000) -> Any:
+    """The ``data`` of an answer that has this HTTP status and OCPI code, in the form of R27 and R28."""
+    body = json.loads(reply.body)
+    assert (reply.status, body["status_code"]) == (status, code), body
+    assert reply.headers["content-type"] == "application/json" and isinstance(body["status_code"], int)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", body["timestamp"])
+    return body.get("data")
