@@ -66,6 +66,21 @@ async def test_auto_finds_the_encoding(stage: Stage, version: str, theirs: str) 
     assert {header for method, _, header in stage.peer.asked if method == "POST"} == {outbound_header("token-a", theirs)}
 
 
+@pytest.mark.holds("I-1")
+@pytest.mark.parametrize("theirs", ["raw", "base64"])
+@each
+async def test_versions_that_take_any_token(stage: Stage, version: str, theirs: str) -> None:
+    """What their open versions took proves nothing: where the POST says 401, the other form follows, once."""
+    stage.peer.encoding = theirs
+    endpoints = stage.peer.endpoints("credentials", "locations")
+    stage.peer.answers["GET /versions"] = lambda r: good([{"version": version, "url": f"{stage.peer.url}/{version}"}])
+    stage.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": endpoints})
+    platform = await stage.register("auto")
+    assert (platform.state, platform.learnt_encoding) == ("registered", theirs)
+    sent = [header for method, _, header in stage.peer.asked if method == "POST"]
+    assert sent[-1] == outbound_header("token-a", theirs) and len(sent) <= 2
+
+
 @pytest.mark.holds("R2", "R3")
 @each
 async def test_a_fixed_encoding_is_not_guessed(stage: Stage, version: str) -> None:

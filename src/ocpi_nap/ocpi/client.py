@@ -125,31 +125,41 @@ class Exchange:
     error: str = ""
     seconds: float = 0.0
     attempts: int = 0
-    """How often it was sent: where a connection breaks, the HTTP library repeats a GET, PUT or DELETE once, without a word."""
+    """How often it was sent: where a connection that was used before breaks, the HTTP library repeats a GET once, without a word."""
 
 
 class OcpiClient:
-    """One HTTP session for all platforms. ``record`` is given every exchange, each redirect by itself."""
+    """HTTP for all platforms. ``record`` is given every exchange, each redirect by itself.
 
-    def __init__(self, session: aiohttp.ClientSession, record: Callable[[Exchange], None] | None = None) -> None:
-        self._session = session
+    Only GETs use a connection again: the library repeats a PUT or DELETE on one that breaks, but credentials may be renewed only once.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, single: aiohttp.ClientSession, record: Callable[[Exchange], None] | None = None
+    ) -> None:
+        self._sessions = {"GET": session}
+        self._single = single
         self._record = record
 
     @classmethod
     async def open(cls, record: Callable[[Exchange], None] | None = None) -> OcpiClient:
         """A session without cookies; redirects, decompression and limits are ours. One that is recorded keeps no connections, so that one
         that breaks was broken by the platform."""
-        connector = aiohttp.TCPConnector(limit=100, limit_per_host=8, force_close=record is not None)
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_count_attempt)
-        session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
-            trace_configs=[trace] if record is not None else None,
-        )  # fmt: skip
-        return cls(session, record)
+
+        def session(*, once: bool) -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(limit=100, limit_per_host=8, force_close=once)
+            return aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
+                trace_configs=[trace] if record is not None else None,
+            )  # fmt: skip
+
+        return cls(session(once=record is not None), session(once=True), record)
 
     async def close(self) -> None:
-        await self._session.close()
+        for session in (*self._sessions.values(), self._single):
+            await session.close()
 
     @staticmethod
     def object_url(base: str, *ids: str) -> str:
@@ -215,7 +225,7 @@ class OcpiClient:
             exchange = Exchange(method, target, dict(sent), data)
             started = time.monotonic()
             try:
-                asked = self._session.request(
+                asked = self._sessions.get(method, self._single).request(
                     method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False, trace_request_ctx=exchange
                 )
                 async with asked as response:

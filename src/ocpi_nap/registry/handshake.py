@@ -6,6 +6,7 @@ versions with token B while our POST is still open (R75, R84).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ocpi_nap.model.platform import CONNECTED, Platform, State
@@ -62,7 +63,7 @@ async def _exchange(registry: Registry, platform: Platform, token_a: str, say: S
         platform = await registry.platform(name)
         await _look_at_ourselves(registry, token_b, say)
         say(f"Sending our credentials to {found.endpoints['credentials']}")
-        theirs = await _post(registry, platform, found, token_a, token_b)
+        theirs, encoding = await _post(registry, platform, found, token_a, token_b)
     except RegistryError as error:
         failure = await _fail(registry, platform, error, before, token_b)
         token_c = await registry.outbound(platform, "c")
@@ -70,7 +71,8 @@ async def _exchange(registry: Registry, platform: Platform, token_a: str, say: S
             say("They regard us as registered: renewing the registration with the tokens in use")
             return await renew(registry, await registry.platform(name), token_c, platform.version, say)
         raise failure from None
-    await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b)
+    await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b,
+                           encoding=encoding)  # fmt: skip
     say("They answered with token C")
     return await verify(registry, await registry.platform(name), theirs.token, found.details_url, say)
 
@@ -132,22 +134,31 @@ async def _look_at_ourselves(registry: Registry, token_b: str, say: Say) -> None
         say("OCPI_NAP_PUBLIC_URL says where others reach us, and `ocpi-nap serve` must be running.")
 
 
-async def _post(registry: Registry, platform: Platform, found: Discovered, token_a: str, token_b: str) -> PeerCredentials:
-    """POST our credentials; once more where the outcome is unknown (R83)."""
+async def _post(
+    registry: Registry, platform: Platform, found: Discovered, token_a: str, token_b: str
+) -> tuple[PeerCredentials, str | None]:
+    """POST our credentials, and the form of the token that was read: once more where the outcome is unknown (R83), and in the other form
+    where the one that their versions took is no token here: some take any there."""
     peer = registry.peer(platform, token_a, timeout=EXCHANGE_TIMEOUT).correlated()
+    others = [form for form in registry.encodings(platform) if form != peer.encoding]
     body = registry.identity.credentials(found.version, token_b)
     url = found.endpoints["credentials"]
     unknown: PeerError | None = None
-    for _ in range(2):
+    for _ in range(2 + len(others)):
         try:
             answer = await registry.client.post(peer, url, body)
-            return read_credentials(answer.data, need_url=False)
+            return read_credentials(answer.data, need_url=False), peer.encoding
         except OcpiError as error:
             raise RegistryError(f"Their answer to our credentials cannot be used: {error.message}.", step="credentials",
                                 answer=error.message, advice=advice(None)) from None  # fmt: skip
         except (TimedOut, Broken) as error:
+            if unknown is not None:
+                break
             unknown = error
         except PeerError as error:
+            if others and unknown is None and isinstance(error, HttpFailure) and error.http_status in (401, 403):
+                peer = replace(peer, encoding=others.pop())
+                continue
             raise _refused(error, platform, unknown) from None
     assert unknown is not None
     failure = interrupted("new registration" if platform.state in CONNECTED else "registration", platform.name, unknown.message)
