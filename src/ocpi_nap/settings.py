@@ -38,6 +38,16 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/") + "/ocpi"
 
     @property
+    def environments(self) -> tuple[str, ...]:
+        """Whose data is published."""
+        return tuple(part.strip() for part in self.publish_environments.split(",") if part.strip())
+
+    @property
+    def fragments_dir(self) -> Path:
+        """The rendered fragments of this node: a cache."""
+        return self.data_dir / "feed" / "fragments"
+
+    @property
     def versions_url(self) -> str:
         """Our VERSIONS_URL."""
         return self.ocpi_url + "/versions"

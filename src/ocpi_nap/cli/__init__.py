@@ -46,6 +46,14 @@ def jobs() -> None:
     run_background()
 
 
+@app.command(hidden=True)
+def feed() -> None:
+    """The rendering process of `serve`."""
+    from ocpi_nap.cli.rendering import run_feed
+
+    run_feed()
+
+
 def main() -> None:
     """Entry point of `ocpi-nap`."""
     collect_garbage_rarely()

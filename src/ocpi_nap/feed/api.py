@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -20,9 +20,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import schema
+from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.http import PublicRules, respond
-from ocpi_nap.feed.index import Follower
-from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, make_body
+from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.reader import FeedReader, NotReady
 from ocpi_nap.store.database import Database
 
 BASE = "/api/charging-network/v1"
@@ -39,27 +41,18 @@ Limit = Annotated[str | None, Query(description="`500`, or `ALL`, which leads to
 class ApiOptions:
     """What the composition root decides."""
 
-    publish_environments: tuple[str, ...] = ("production", "test")
     strict_gzip: bool = False
 
 
 class Api:
     """The feeds of one worker."""
 
-    def __init__(self, db: Database, options: ApiOptions) -> None:
-        self.db = db
+    def __init__(self, reader: FeedReader, options: ApiOptions) -> None:
+        self.reader = reader
         self.options = options
-        self.follower = Follower(db, options.publish_environments)
-        locations, tariffs = self.follower.locations, self.follower.tariffs
-        collection = '{"type":"FeatureCollection","modifiedAt":"MODIFIED","pagination":PAGINATION,"features":['
-        self.feeds = {
-            "locations": PagedFeed(locations, "locations", _GEOJSON, collection),
-            "locations/statuses": PagedFeed(
-                locations, "statuses", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"statuses":[', statuses=True
-            ),
-            "tariffs": PagedFeed(tariffs, "tariffs", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"tariffs":['),
-        }
-        self._operators: tuple[int, Body] | None = None
+        self.feeds = {form.path: PagedFeed(reader, form) for form in FORMS if form.paged}
+        self._operators: Body | None = None
+        self._operators_text = ""
 
     async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
         """One page of a feed; `limit=ALL` leads to the whole, its query dropped."""
@@ -67,7 +60,7 @@ class Api:
             return RedirectResponse(f"{BASE}/{path}/all", status_code=302)
         if limit not in (None, "500"):
             return PlainTextResponse("Limit must be one of: 500 or ALL", status_code=400, media_type="text/plain")
-        await self.follower.sync()
+        await self.reader.sync()
         try:
             body = await self.feeds[path].page(cursor or None)
         except BadCursor:
@@ -76,20 +69,18 @@ class Api:
 
     async def everything(self, request: Request, path: str) -> Response:
         """A whole feed."""
-        await self.follower.sync()
+        await self.reader.sync()
         return respond(request, await self.feeds[path].everything(), gzip_required=self.options.strict_gzip)
 
     async def operators(self, request: Request) -> Response:
         """All operators; the list changes rarely."""
-        await self.follower.sync()
-        if self._operators is None or self._operators[0] != self.follower.operators_version:
-            content = b"[" + b",".join(self.follower.operators) + b"]"
-            before = self._operators[1] if self._operators else None
-            body = make_body(content, datetime.now(UTC), _JSON)
-            if before is not None and before.etag == body.etag:
-                body = before
-            self._operators = (self.follower.operators_version, body)
-        return respond(request, self._operators[1], gzip_required=True)
+        await self.reader.sync()
+        with self.reader.reading() as reading:
+            text, moment = reading.state.operators, reading.state.operators_at
+        if self._operators is None or self._operators_text != text:
+            self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON)
+            self._operators_text = text
+        return respond(request, self._operators, gzip_required=True)
 
 
 def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -110,9 +101,9 @@ def _all_metrics() -> bytes:
     return generate_latest(registry)
 
 
-def create_api(db: Database, *, options: ApiOptions) -> Any:
-    """The ASGI application of everything public."""
-    api = Api(db, options)
+def create_api(db: Database, folder: Path, *, options: ApiOptions, store: FragmentStore | None = None) -> Any:
+    """The ASGI application of everything public, over the fragments in a folder; ``store`` is that of a renderer in this process."""
+    api = Api(FeedReader(db, folder, store), options)
     app = FastAPI(
         title="Charging network API", version=__version__, openapi_url="/swagger/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
@@ -170,6 +161,9 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
 
     app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))  # Swagger UI itself
 
+    async def not_ready(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("The data is being prepared", status_code=503, headers={"Retry-After": "5"})
+
     async def on_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 404:
@@ -177,6 +171,7 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
         text = "Method not allowed" if status == 405 else "Internal server error"
         return PlainTextResponse(text, status_code=status, headers=getattr(error, "headers", None))
 
+    app.add_exception_handler(NotReady, not_ready)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
     app.add_middleware(_Measured)

@@ -47,6 +47,10 @@ class Form(Generic[R]):
     """Opens an operator's group; None: the fragments stand in one list."""
     group_tail: bytes = b""
     separator: bytes = b","
+    paged: bool = False
+    """Served in pages too: its fragments are rendered as soon as a row changes, those of others when the next edition is made."""
+    prices: bool = False
+    """Its fragments of locations show tariffs: they are rendered again when a tariff changes that a connector names."""
 
     def join(self, envelope: Envelope, groups: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
         """The publication in pieces, from (operator, its fragments) in feed order; operators without fragments are not among them."""
