@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     strict_gzip: bool = Field(False, description="Answer 406 without gzip on /all too (contract section 0).")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
+    snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
     change_days: int = Field(7, description="How long the change feed is kept.")
 
     @property
@@ -43,9 +44,9 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in self.publish_environments.split(",") if part.strip())
 
     @property
-    def fragments_dir(self) -> Path:
-        """The rendered fragments of this node: a cache."""
-        return self.data_dir / "feed" / "fragments"
+    def feed_dir(self) -> Path:
+        """What this node renders for the public, fragments and snapshots: a cache."""
+        return self.data_dir / "feed"
 
     @property
     def versions_url(self) -> str:

@@ -15,6 +15,7 @@ from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.store.database import Database
 
 
@@ -25,22 +26,24 @@ async def serving(
     *,
     forms: Sequence[Form[Any]] = FORMS,
     environments: tuple[str, ...] = ("production", "test"),
-    options: ApiOptions = ApiOptions(),  # noqa: B008
+    seconds: float = 60,
 ) -> AsyncIterator[Any]:
-    """The application over the fragments in a folder, which a renderer keeps in step."""
-    store, stop = FragmentStore.open(folder, writable=True), asyncio.Event()
-    rendering = asyncio.create_task(Renderer(db, store, forms, environments=environments).run(stop))
+    """The application over what a renderer and a builder of snapshots keep in a folder."""
+    store, stop = FragmentStore.open(folder / "fragments", writable=True), asyncio.Event()
+    renderer = Renderer(db, store, forms, environments=environments)
+    snapshots = SnapshotBuilder(db, renderer, folder / "snapshots", seconds=seconds)
+    running = [asyncio.create_task(renderer.run(stop)), asyncio.create_task(snapshots.run(stop))]
     try:
-        yield create_api(db, folder, options=options, store=store)
+        yield create_api(db, folder, options=ApiOptions(), forms=forms, store=store)
     finally:
         stop.set()
-        await rendering
+        await asyncio.gather(*running)
         store.close()
 
 
 @pytest.fixture
 async def app(database: Database, tmp_path: Path) -> AsyncIterator[Any]:
-    async with serving(database, tmp_path / "fragments") as made:
+    async with serving(database, tmp_path) as made:
         yield made
 
 

@@ -16,6 +16,7 @@ from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 
 
 def _lock(settings: Settings) -> InterProcessLock:
-    settings.fragments_dir.parent.mkdir(parents=True, exist_ok=True)
-    return InterProcessLock(settings.fragments_dir.parent / "renderer.lock")
+    settings.feed_dir.mkdir(parents=True, exist_ok=True)
+    return InterProcessLock(settings.feed_dir / "renderer.lock")
 
 
 def prepare(settings: Settings) -> None:
@@ -32,7 +33,7 @@ def prepare(settings: Settings) -> None:
     lock = _lock(settings)
     if lock.acquire(blocking=False):
         try:
-            fragments.prepare(settings.fragments_dir)
+            fragments.prepare(settings.feed_dir / "fragments")
         finally:
             lock.release()
 
@@ -63,13 +64,15 @@ async def _feed(settings: Settings, dsn: str) -> None:
 
 
 async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
-    fragments.prepare(settings.fragments_dir)
+    folder = settings.feed_dir / "fragments"
+    fragments.prepare(folder)
     db = await Database.open(dsn, max_size=4)
-    store = fragments.FragmentStore.open(settings.fragments_dir, writable=True)
+    store = fragments.FragmentStore.open(folder, writable=True)
     try:
         renderer = Renderer(db, store, FORMS, environments=settings.environments, change_days=settings.change_days)
-        await renderer.run(stop)
+        snapshots = SnapshotBuilder(db, renderer, settings.feed_dir / "snapshots", seconds=settings.snapshot_seconds)
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop))
     finally:
         store.close()
-        fragments.close(settings.fragments_dir)
+        fragments.close(folder)
         await db.close()

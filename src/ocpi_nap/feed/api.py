@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +21,14 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import schema
+from ocpi_nap.feed.files import EditionResponse
+from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.http import PublicRules, respond
+from ocpi_nap.feed.http import NotAcceptable, PublicRules, refuses_gzip, respond
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.reader import FeedReader, NotReady
+from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
 
 BASE = "/api/charging-network/v1"
@@ -47,30 +51,50 @@ class ApiOptions:
 class Api:
     """The feeds of one worker."""
 
-    def __init__(self, reader: FeedReader, options: ApiOptions) -> None:
+    def __init__(self, reader: FeedReader, folder: Path, forms: Sequence[Form[Any]], options: ApiOptions) -> None:
         self.reader = reader
         self.options = options
-        self.feeds = {form.path: PagedFeed(reader, form) for form in FORMS if form.paged}
+        self.folder = folder
+        self.feeds = {form.path: PagedFeed(reader, form) for form in forms if form.paged}
+        self.wholes: dict[str, dict[str, WholeFeed]] = {}
+        for form in forms:
+            self.wholes.setdefault(form.path, {})[form.encoding] = WholeFeed(reader, folder, form)
         self._operators: Body | None = None
         self._operators_text = ""
 
     async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
-        """One page of a feed; `limit=ALL` leads to the whole, its query dropped."""
+        """One page of a feed, the whole where it has no pages; `limit=ALL` leads to the whole, its query dropped."""
         if limit == "ALL":
-            return RedirectResponse(f"{BASE}/{path}/all", status_code=302)
+            return RedirectResponse(f"{BASE}{path}/all", status_code=302)
         if limit not in (None, "500"):
-            return PlainTextResponse("Limit must be one of: 500 or ALL", status_code=400, media_type="text/plain")
+            return _bad("Limit must be one of: 500 or ALL")
+        if path not in self.feeds:
+            return await self.everything(request, path, gzip_required=True)
         await self.reader.sync()
         try:
             body = await self.feeds[path].page(cursor or None)
         except BadCursor:
-            return PlainTextResponse("Invalid cursor", status_code=400, media_type="text/plain")
+            return _bad("Invalid cursor")
         return respond(request, body, gzip_required=True)
 
-    async def everything(self, request: Request, path: str) -> Response:
-        """A whole feed."""
+    async def everything(self, request: Request, path: str, *, gzip_required: bool = False) -> Response:
+        """A whole publication, from its file."""
+        if (gzip_required or self.options.strict_gzip) and refuses_gzip(request):
+            return NotAcceptable()
+        encodings = self.wholes[path]
+        encoding = choose_encoding(request, encodings)
+        if encoding is None:
+            return _bad(f"Format must be one of: {', '.join(encodings)}")
         await self.reader.sync()
-        return respond(request, await self.feeds[path].everything(), gzip_required=self.options.strict_gzip)
+        while True:
+            edition = await encodings[encoding].edition()
+            try:
+                response = EditionResponse(request, self.folder, edition)
+            except FileNotFoundError:  # replaced just now
+                continue
+            if len(encodings) > 1:
+                response.headers["Vary"] = "Accept, Accept-Encoding"
+            return response
 
     async def operators(self, request: Request) -> Response:
         """All operators; the list changes rarely."""
@@ -81,6 +105,21 @@ class Api:
             self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON)
             self._operators_text = text
         return respond(request, self._operators, gzip_required=True)
+
+
+def _bad(text: str) -> Response:
+    return PlainTextResponse(text, status_code=400, media_type="text/plain")
+
+
+def choose_encoding(request: Request, offered: Collection[str]) -> str | None:
+    """By `format`, else XML for clients that name it in Accept and are no browsers; None when there is no such format."""
+    wanted = request.query_params.get("format")
+    if wanted is not None:
+        return wanted.lower() if wanted.lower() in offered else None
+    accepted = request.headers.get("accept", "")
+    if "xml" in offered and "xml" in accepted and not any(kind in accepted for kind in ("json", "html")):
+        return "xml"
+    return next(iter(offered))
 
 
 def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -101,9 +140,12 @@ def _all_metrics() -> bytes:
     return generate_latest(registry)
 
 
-def create_api(db: Database, folder: Path, *, options: ApiOptions, store: FragmentStore | None = None) -> Any:
-    """The ASGI application of everything public, over the fragments in a folder; ``store`` is that of a renderer in this process."""
-    api = Api(FeedReader(db, folder, store), options)
+def create_api(
+    db: Database, folder: Path, *, options: ApiOptions, forms: Sequence[Form[Any]] = FORMS, store: FragmentStore | None = None
+) -> Any:
+    """The ASGI application of everything public; ``folder`` has the node's fragments and snapshots, ``store`` is that of a renderer
+    in this process."""
+    api = Api(FeedReader(db, folder / "fragments", store), folder / "snapshots", forms, options)
     app = FastAPI(
         title="Charging network API", version=__version__, openapi_url="/swagger/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
@@ -118,19 +160,19 @@ def create_api(db: Database, folder: Path, *, options: ApiOptions, store: Fragme
         async def everything(request: Request) -> Response:
             return await api.everything(request, path)
 
-        name = path.replace("/", "_")
+        name = path[1:].replace("/", "_")
         responses = _described(model, media_type)
         for method in ("GET", "HEAD"):
             shown = method == "GET"
-            app.add_api_route(f"{BASE}/{path}", page, methods=[method], responses=responses, summary=summary, operation_id=name,
+            app.add_api_route(f"{BASE}{path}", page, methods=[method], responses=responses, summary=summary, operation_id=name,
                               response_class=Response, include_in_schema=shown, tags=["charging-network-v1"])  # fmt: skip
-            app.add_api_route(f"{BASE}/{path}/all", everything, methods=[method], responses=responses, summary=f"{summary} (all)",
+            app.add_api_route(f"{BASE}{path}/all", everything, methods=[method], responses=responses, summary=f"{summary} (all)",
                               operation_id=f"{name}_all", response_class=Response, include_in_schema=shown,
                               tags=["charging-network-v1"])  # fmt: skip
 
-    paged("locations", schema.Locations, _GEOJSON, "Locations with EVSEs and connectors, as GeoJSON")
-    paged("locations/statuses", schema.Statuses, _JSON, "Status of every EVSE")
-    paged("tariffs", schema.Tariffs, _JSON, "Tariffs")
+    paged("/locations", schema.Locations, _GEOJSON, "Locations with EVSEs and connectors, as GeoJSON")
+    paged("/locations/statuses", schema.Statuses, _JSON, "Status of every EVSE")
+    paged("/tariffs", schema.Tariffs, _JSON, "Tariffs")
 
     @app.head(f"{BASE}/operators", include_in_schema=False)
     @app.get(f"{BASE}/operators", responses=_described(list[schema.Operator], _JSON), response_class=Response,

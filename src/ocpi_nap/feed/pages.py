@@ -97,7 +97,7 @@ Choice = Callable[[int, bytes], bytes | None]
 
 
 def build_page(
-    reading: Reading, form: Form[Any], after: bytes, count: int | None, *, prefix: bytes = b"", choose: Choice | None = None
+    reading: Reading, form: Form[Any], after: bytes, count: int, *, prefix: bytes = b"", choose: Choice | None = None
 ) -> tuple[Body, bytes]:
     """The next ``count`` published rows after a key, and the last key of the page (empty: nothing follows)."""
     chosen: list[tuple[bytes, bytes]] = []
@@ -114,7 +114,7 @@ def build_page(
                 chosen.append((bytes(key), shown))
         latest = max(latest, modified)
     pagination: dict[str, Any] = {"nextCursor": encode_cursor(last)} if last else {}
-    pagination["limit"] = len(chosen) if count is None else count
+    pagination["limit"] = count
     moment = from_micros(latest)
     operators = tuple(dict.fromkeys(key_operator(key) for key, _ in chosen))
     envelope = Envelope(modified_at=moment, published_at=moment, groups=operators, pagination=pagination)
@@ -161,15 +161,6 @@ class PagedFeed:
                 found = kept.body
         self._locks.pop(after, None)
         return found
-
-    async def everything(self) -> Body:
-        """The whole list."""
-
-        def build() -> Body:
-            with self._reader.reading() as reading:
-                return build_page(reading, self.form, b"", None)[0]
-
-        return await asyncio.to_thread(build)
 
     def _usable(self, after: bytes) -> Body | None:
         kept = self._kept.get(after)

@@ -56,6 +56,13 @@ class FeedReader:
         with self._store.reading() as reading:
             yield reading
 
+    async def ask(self, channel: str, payload: str) -> None:
+        """Tell the processes that listen; a database that is away cannot."""
+        try:
+            await self._db.notify(channel, payload)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("nobody could be asked: %s", error)
+
     async def sync(self) -> None:
         """Return when everything that was committed before this call can be read, or after a while; raises NotReady.
 

@@ -189,9 +189,9 @@ def _list_tail(envelope: Envelope) -> bytes:
     return b"]}"
 
 
-LOCATIONS = Form(name="locations-1", path="locations", media_type="application/geo+json;charset=UTF-8", rows="location", paged=True,
+LOCATIONS = Form(name="locations-1", path="/locations", media_type="application/geo+json;charset=UTF-8", rows="location", paged=True,
                  fragment=location, head=_list_head("features", '"type":"FeatureCollection",'), tail=_list_tail)  # fmt: skip
-STATUSES = Form(name="statuses-1", path="locations/statuses", media_type="application/json", rows="location", paged=True,
+STATUSES = Form(name="statuses-1", path="/locations/statuses", media_type="application/json", rows="location", paged=True,
                 fragment=statuses, head=_list_head("statuses"), tail=_list_tail)  # fmt: skip
-TARIFFS = Form(name="tariffs-1", path="tariffs", media_type="application/json", rows="tariff", paged=True,
+TARIFFS = Form(name="tariffs-1", path="/tariffs", media_type="application/json", rows="tariff", paged=True,
                fragment=tariff, head=_list_head("tariffs"), tail=_list_tail)  # fmt: skip

@@ -197,3 +197,9 @@ async def changes_after(db: Database, position: Position) -> tuple[list[tuple[st
     rows = await db.fetch_all(_CHANGES, (str(position[0]), position[1]))
     found = [(kind, location, tariff) for kind, location, tariff, _, _ in rows]
     return found, (rows[-1][3], rows[-1][4]) if rows else position
+
+
+async def release_snapshots(db: Database) -> None:
+    """Tell all nodes, by the change feed, to publish the snapshots that they hold back."""
+    await db.execute("INSERT INTO change (kind) VALUES ('snapshot-release')")
+    await db.notify("feed")
