@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Collection, Sequence
@@ -20,14 +21,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
-from ocpi_nap.feed import schema
+from ocpi_nap.feed import render, schema
 from ocpi_nap.feed.files import EditionResponse
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments import FragmentStore, id_prefix
 from ocpi_nap.feed.http import NotAcceptable, PublicRules, refuses_gzip, respond
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.reader import FeedReader, NotReady
+from ocpi_nap.feed.selections import BadParameter, read_operator, read_selection
 from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
 
@@ -39,6 +41,12 @@ _TOOK = Histogram("ocpi_nap_api_seconds", "Time to answer", ["path"], buckets=(0
 
 Cursor = Annotated[str | None, Query(description="`pagination.nextCursor` of the page before.")]
 Limit = Annotated[str | None, Query(description="`500`, or `ALL`, which leads to `/all`.")]
+Operators = Annotated[str | None, Query(description="Only these operators, separated by commas.", examples=["FI*ABC"])]
+Box = Annotated[str | None, Query(description="Only what lies in this box: west,south,east,north in degrees.")]
+Since = Annotated[str | None, Query(alias="modifiedSince", description="Only what changed then or later: a time with its zone.")]
+Encoding = Annotated[str | None, Query(description="`json` or `xml`; without it XML is sent to clients that ask for it in Accept.")]
+SELECTABLE = ("/locations", "/locations/statuses")
+_TAG = "charging-network-v1"
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Api:
         self._operators: Body | None = None
         self._operators_text = ""
 
-    async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
+    async def page(self, request: Request, path: str, cursor: str | None, limit: str | None, *, selectable: bool = False) -> Response:
         """One page of a feed, the whole where it has no pages; `limit=ALL` leads to the whole, its query dropped."""
         if limit == "ALL":
             return RedirectResponse(f"{BASE}{path}/all", status_code=302)
@@ -70,9 +78,12 @@ class Api:
             return _bad("Limit must be one of: 500 or ALL")
         if path not in self.feeds:
             return await self.everything(request, path, gzip_required=True)
-        await self.reader.sync()
         try:
-            body = await self.feeds[path].page(cursor or None)
+            selection = read_selection(request.query_params) if selectable else None
+            await self.reader.sync()
+            body = await self.feeds[path].page(cursor or None, selection)
+        except BadParameter as error:
+            return _bad(str(error))
         except BadCursor:
             return _bad("Invalid cursor")
         return respond(request, body, gzip_required=True)
@@ -95,6 +106,20 @@ class Api:
             if len(encodings) > 1:
                 response.headers["Vary"] = "Accept, Accept-Encoding"
             return response
+
+    async def location(self, request: Request, operator: str, location_id: str) -> Response:
+        """One feature; 404 when nothing is published under that id."""
+        try:
+            prefix = id_prefix(*read_operator(operator), location_id)
+        except BadParameter:
+            raise HTTPException(404) from None
+        await self.reader.sync()
+        with self.reader.reading() as reading:
+            for _, modified, _, _, fragment in reading.scan(render.LOCATIONS.name, prefix=prefix):
+                content = bytes(fragment)
+                if content and json.loads(content)["properties"]["id"] == location_id:
+                    return respond(request, make_body(content, from_micros(modified), _GEOJSON), gzip_required=True)
+        raise HTTPException(404)
 
     async def operators(self, request: Request) -> Response:
         """All operators; the list changes rarely."""
@@ -122,9 +147,12 @@ def choose_encoding(request: Request, offered: Collection[str]) -> str | None:
     return next(iter(offered))
 
 
-def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
+def _described(model: Any, *media_types: str) -> dict[int | str, dict[str, Any]]:
+    found: dict[str, Any] = {} if model is None else {"model": model}
+    if model is None or media_types == (_JSON,):
+        found["content"] = {media_type.split(";")[0]: {} for media_type in media_types}
     return {
-        200: {"model": model, "content": {media_type.split(";")[0]: {}}} if media_type == _JSON else {"model": model},
+        200: found,
         304: {"description": "Unchanged since the ETag or time you gave."},
         400: {"description": "A parameter is wrong.", "content": {"text/plain": {"schema": {"type": "string"}}}},
         406: {"description": "The request does not accept gzip.", "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -140,6 +168,42 @@ def _all_metrics() -> bytes:
     return generate_latest(registry)
 
 
+def _add_feed(app: FastAPI, api: Api, path: str) -> None:
+    """The two routes of a publication, paged or whole on its base path; selections where they make sense."""
+    summary, model = schema.PUBLICATIONS.get(path, (path[1:], None))
+    media_types = [whole.form.media_type for whole in api.wholes[path].values()]
+    selectable = path in SELECTABLE
+
+    async def page(request: Request, cursor: Cursor = None, limit: Limit = None) -> Response:
+        return await api.page(request, path, cursor, limit)
+
+    async def selected(
+        request: Request, cursor: Cursor = None, limit: Limit = None, operator: Operators = None, bbox: Box = None,
+        modified_since: Since = None,
+    ) -> Response:  # fmt: skip
+        return await api.page(request, path, cursor, limit, selectable=True)
+
+    async def whole(request: Request) -> Response:
+        return await api.everything(request, path)
+
+    async def whole_as(request: Request, format: Encoding = None) -> Response:
+        return await api.everything(request, path)
+
+    async def base_as(request: Request, limit: Limit = None, format: Encoding = None) -> Response:
+        return await api.page(request, path, None, limit)
+
+    everything = whole if len(media_types) == 1 else whole_as
+    base = (selected if selectable else page) if path in api.feeds else base_as
+    name = path[1:].replace("/", "_")
+    responses = _described(model, *media_types)
+    for route, answer, title, operation in (
+        (path, base, summary, name), (f"{path}/all", everything, f"{summary} (all)", f"{name}_all"),
+    ):  # fmt: skip
+        for method in ("GET", "HEAD"):
+            app.add_api_route(f"{BASE}{route}", answer, methods=[method], responses=responses, summary=title, operation_id=operation,
+                              response_class=Response, include_in_schema=method == "GET", tags=[_TAG])  # fmt: skip
+
+
 def create_api(
     db: Database, folder: Path, *, options: ApiOptions, forms: Sequence[Form[Any]] = FORMS, store: FragmentStore | None = None
 ) -> Any:
@@ -153,32 +217,20 @@ def create_api(
     )  # fmt: skip
     app.router.redirect_slashes = False
 
-    def paged(path: str, model: Any, media_type: str, summary: str) -> None:
-        async def page(request: Request, cursor: Cursor = None, limit: Limit = None) -> Response:
-            return await api.page(request, path, cursor, limit)
-
-        async def everything(request: Request) -> Response:
-            return await api.everything(request, path)
-
-        name = path[1:].replace("/", "_")
-        responses = _described(model, media_type)
-        for method in ("GET", "HEAD"):
-            shown = method == "GET"
-            app.add_api_route(f"{BASE}{path}", page, methods=[method], responses=responses, summary=summary, operation_id=name,
-                              response_class=Response, include_in_schema=shown, tags=["charging-network-v1"])  # fmt: skip
-            app.add_api_route(f"{BASE}{path}/all", everything, methods=[method], responses=responses, summary=f"{summary} (all)",
-                              operation_id=f"{name}_all", response_class=Response, include_in_schema=shown,
-                              tags=["charging-network-v1"])  # fmt: skip
-
-    paged("/locations", schema.Locations, _GEOJSON, "Locations with EVSEs and connectors, as GeoJSON")
-    paged("/locations/statuses", schema.Statuses, _JSON, "Status of every EVSE")
-    paged("/tariffs", schema.Tariffs, _JSON, "Tariffs")
+    for path in api.wholes:
+        _add_feed(app, api, path)
 
     @app.head(f"{BASE}/operators", include_in_schema=False)
     @app.get(f"{BASE}/operators", responses=_described(list[schema.Operator], _JSON), response_class=Response,
-             summary="Operators", tags=["charging-network-v1"])  # fmt: skip
+             summary="Operators", tags=[_TAG])  # fmt: skip
     async def operators(request: Request) -> Response:
         return await api.operators(request)
+
+    @app.head(f"{BASE}/locations/{{operator}}/{{location_id:path}}", include_in_schema=False)
+    @app.get(f"{BASE}/locations/{{operator}}/{{location_id:path}}", response_class=Response, summary="One location", tags=[_TAG],
+             responses=_described(schema.Feature, _GEOJSON) | {404: {"description": "There is no such location."}})  # fmt: skip
+    async def location(request: Request, operator: str, location_id: str) -> Response:
+        return await api.location(request, operator, location_id)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:

@@ -1,7 +1,7 @@
 """The fragments of all publications on the node's own disk, in LMDB: one writer, many processes that read the mapped file.
 
-One ordered table a form, in feed order (contract section 9), so that a page or a whole publication is one scan. A value is eight bytes
-of time (µs, when the row last changed) and the fragment, which is empty where the row is not published. All tables of one filling belong
+One ordered table a form, in feed order (contract section 9), so that a page or a whole publication is one scan. A value is the time (µs)
+when the row last changed, where it is, and the fragment, which is empty where the row is not published. All tables of one filling belong
 to a generation; a new one is filled beside the old, and one record names the one that is read. It is a cache: whatever is lost is
 rendered again from the database, so nothing waits for the disk; after a crash of the machine it is filled afresh.
 """
@@ -20,16 +20,22 @@ from typing import Any
 import lmdb
 import msgspec
 
+from ocpi_nap.feed.places import NOWHERE
+
 KINDS = ("location", "tariff")
 LOG_KEPT = 20_000
 """Changed rows that are remembered for the readers' page caches; who is further behind takes everything for changed."""
 _MAP_BYTES = 1 << 36
 _LONGEST = 480
 """LMDB keys hold 511 bytes: of longer ids the rest does not count for the order."""
-_TIME = struct.Struct(">q")
+_HEAD = struct.Struct(">qii")
 _NUMBER = struct.Struct(">Q")
-_LAYOUT = "1"
+_LAYOUT = "2"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+Entry = tuple[memoryview, int, int, int, memoryview]
+"""Key, time of the last change in µs, longitude and latitude (`places`), fragment: empty when the row is hidden."""
 
 
 class State(msgspec.Struct):
@@ -225,8 +231,8 @@ class Reading:
         self._txn = txn
         self.state = state
 
-    def scan(self, form: str, *, after: bytes = b"", prefix: bytes = b"") -> Iterator[tuple[memoryview, int, memoryview]]:
-        """(key, time of the last change in µs, fragment) of a form's rows in feed order, empty fragments of hidden rows included."""
+    def scan(self, form: str, *, after: bytes = b"", prefix: bytes = b"") -> Iterator[Entry]:
+        """A form's rows in feed order, hidden ones included."""
         table = self._tables.get(f"form/{form}")
         if table is None:
             return
@@ -237,11 +243,12 @@ class Reading:
                 found = cursor.next()
             if not found:
                 return
-            size = len(prefix)
+            size, unpack, size_of_head = len(prefix), _HEAD.unpack_from, _HEAD.size
             for key, value in cursor.iternext():
                 if size and key[:size] != prefix:
                     return
-                yield key, _TIME.unpack_from(value)[0], value[8:]
+                modified, lon, lat = unpack(value)
+                yield key, modified, lon, lat, value[size_of_head:]
 
     def changed(self, generation: int, sequence: int) -> list[tuple[str, bytes]] | None:
         """(kind, key) of the rows changed after an entry of the log; None when the log does not reach back so far."""
@@ -260,11 +267,11 @@ class Reading:
         """One row's fragment; None when it is not published."""
         found = self._txn.get(_NUMBER.pack(pk), db=self._tables[f"row/{kind}"]) if self._tables else None
         value = self._txn.get(_decode_row(found).key, db=self._tables[f"form/{form}"]) if found is not None else None
-        return bytes(value[8:]) or None if value is not None else None
+        return bytes(value[_HEAD.size :]) or None if value is not None else None
 
     def numbers(self, form: str, prefix: bytes) -> list[int]:
         """Numbers of the rows with a prefix, hidden ones included."""
-        return [_NUMBER.unpack(bytes(key[-8:]))[0] for key, _, _ in self.scan(form, prefix=prefix)]
+        return [_NUMBER.unpack(bytes(key[-8:]))[0] for key, *_ in self.scan(form, prefix=prefix)]
 
     def naming(self, tariff: bytes) -> list[int]:
         """Numbers of the locations whose fragments show a tariff."""
@@ -298,6 +305,7 @@ class Rendered(msgspec.Struct):
     pk: int
     key: bytes
     fragments: Sequence[tuple[str, int, bytes | None]]
+    place: tuple[int, int] = (NOWHERE, NOWHERE)
     tariffs: list[bytes] | None = None
     """Keys of the tariffs that they show; None: as before."""
 
@@ -318,7 +326,7 @@ class Batch:
         told = False
         for form, modified, fragment in row.fragments:
             table = self._tables[f"form/{form}"]
-            value = _TIME.pack(modified) + (fragment or b"")
+            value = _HEAD.pack(modified, *row.place) + (fragment or b"")
             if self._txn.get(row.key, db=table) == value:
                 continue
             self._txn.put(row.key, value, db=table)

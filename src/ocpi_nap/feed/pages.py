@@ -8,7 +8,7 @@ import binascii
 import email.utils
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
@@ -20,6 +20,7 @@ from isal import igzip
 from ocpi_nap.feed.forms import Envelope, Form
 from ocpi_nap.feed.fragments import Reading, key_operator
 from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.selections import Selection
 
 PAGE_SIZE = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,26 +93,18 @@ def grouped(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, Itera
         yield operator, (fragment for _, fragment in members)
 
 
-Choice = Callable[[int, bytes], bytes | None]
-"""Whether a row is asked for: from the time of its last change and its fragment to the part that is; None: not at all."""
-
-
-def build_page(
-    reading: Reading, form: Form[Any], after: bytes, count: int, *, prefix: bytes = b"", choose: Choice | None = None
-) -> tuple[Body, bytes]:
+def build_page(reading: Reading, form: Form[Any], after: bytes, count: int, selection: Selection | None = None) -> tuple[Body, bytes]:
     """The next ``count`` published rows after a key, and the last key of the page (empty: nothing follows)."""
     chosen: list[tuple[bytes, bytes]] = []
     latest, last = 0, b""
-    for key, modified, fragment in reading.scan(form.name, after=after, prefix=prefix):
-        if len(fragment):
-            shown: bytes | None = bytes(fragment)
-            if choose is not None:
-                shown = choose(modified, shown or b"")
-            if shown is not None:
-                if len(chosen) == count:
-                    last = chosen[-1][0]
-                    break
-                chosen.append((bytes(key), shown))
+    entries = reading.scan(form.name, after=after) if selection is None else selection.scan(reading, form, after)
+    for key, modified, _, _, fragment in entries:
+        shown = bytes(fragment) if selection is None else selection.part(form, bytes(fragment))
+        if shown:
+            if len(chosen) == count:
+                last = chosen[-1][0]
+                break
+            chosen.append((bytes(key), shown))
         latest = max(latest, modified)
     pagination: dict[str, Any] = {"nextCursor": encode_cursor(last)} if last else {}
     pagination["limit"] = count
@@ -146,9 +139,11 @@ class PagedFeed:
         self._size = 0
         self._locks: dict[bytes, asyncio.Lock] = {}
 
-    async def page(self, cursor: str | None) -> Body:
-        """The page after a cursor, the first one without; raises BadCursor."""
+    async def page(self, cursor: str | None, selection: Selection | None = None) -> Body:
+        """The page after a cursor, the first one without; raises BadCursor. Selections are too many to be kept."""
         after = decode_cursor(cursor) if cursor else b""
+        if selection is not None:
+            return await asyncio.to_thread(self._select, after, selection)
         found = self._usable(after)
         if found is not None:
             return found
@@ -182,6 +177,10 @@ class PagedFeed:
         kept.dirty = changed is None or any(
             kind == rows and key > kept.after and (not kept.last or key <= kept.last) for kind, key in changed
         )  # fmt: skip
+
+    def _select(self, after: bytes, selection: Selection) -> Body:
+        with self._reader.reading() as reading:
+            return build_page(reading, self.form, after, PAGE_SIZE, selection)[0]
 
     def _build(self, after: bytes) -> _Kept:
         started = time.monotonic()

@@ -23,6 +23,7 @@ from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import Batch, FragmentStore, Rendered, State, feed_key, identity, party_prefix
+from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.model.ids import id_key
 from ocpi_nap.store import feed as sql
@@ -308,7 +309,9 @@ def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] |
     moment = micros(view.modified_at)
     priced = max(moment, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else moment
     fragments = [(form.name, priced if form.prices else moment, _drawn(form, view)) for form in forms]
-    return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, tariffs)
+    point = view.doc.coordinates
+    place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
+    return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)
 
 
 def _tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:

@@ -159,7 +159,7 @@ class SnapshotBuilder:
 
 
 def _published(reading: Reading, form: Form[Any]) -> Iterator[tuple[bytes, bytes]]:
-    for key, _, fragment in reading.scan(form.name):
+    for key, _, _, _, fragment in reading.scan(form.name):
         if len(fragment):
             yield bytes(key), bytes(fragment)
 
@@ -170,7 +170,7 @@ def _survey(reading: Reading, form: Form[Any]) -> tuple[int, int, list[str]]:
     operators: list[str] = []
     for _, members in groupby(reading.scan(form.name), key=lambda entry: key_party(bytes(entry[0]))):
         of_this = 0
-        for key, modified, fragment in members:
+        for key, modified, _, _, fragment in members:
             if modified > latest:
                 latest = modified
             if len(fragment):
