@@ -10,7 +10,6 @@ from typing import Any
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.platform import Operator, PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -68,7 +67,7 @@ class Network:
         await self.db.notify("feed")
 
     def _key(self, row_id: str, party: str) -> tuple[int, str, str, str]:
-        return (self.platform, "FI", party, id_key(row_id, "2.3.0"))
+        return (self.platform, "FI", party, VERSIONS["2.3.0"].id_key(row_id))
 
     async def status(self, numbers: Iterable[int], status: str, party: str = "ABC") -> None:
         """PATCH the status of their EVSEs."""

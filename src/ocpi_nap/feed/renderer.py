@@ -25,7 +25,6 @@ from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import Batch, FragmentStore, Rendered, State, feed_key, identity, party_prefix
 from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 
@@ -276,7 +275,7 @@ def _named(view: LocationView) -> dict[str, sql.TariffKey]:
     """The tariffs that a location's connectors name."""
     row = view.row
     names = {name for evse in view.evses for connector in evse.doc.connectors for name in connector.tariff_ids or ()}
-    return {name: (row.platform_id, row.country_code, row.party_id, id_key(name, row.source_version)) for name in names}
+    return {name: (row.platform_id, row.country_code, row.party_id, name) for name in names}
 
 
 def _tariff_name(key: sql.TariffKey) -> bytes:

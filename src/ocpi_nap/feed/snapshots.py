@@ -22,7 +22,7 @@ from psycopg_pool import PoolTimeout
 
 from ocpi_nap.feed.editions import Edition, EditionWriter, Held, describe, described
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.fragments import Reading, key_operator, key_party
+from ocpi_nap.feed.fragments import FragmentStore, Reading, key_operator, key_party
 from ocpi_nap.feed.pages import from_micros, grouped
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
@@ -46,13 +46,65 @@ AGREES_AFTER = 3600.0
 """Seconds after which a build that would still lose them is believed."""
 
 
+class Press:
+    """Makes editions, in a thread."""
+
+    def __init__(self, store: FragmentStore, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def make(self, form: Form[Any]) -> str | None:
+        """Make the edition of a form if something in it changed: `built`, `held` or None."""
+        with self._store.reading() as reading:
+            before = described(self._folder, form.name)
+            state = reading.state
+            revision = (state.filling, state.revisions.get(form.name))
+            if before is not None and (before.filling, before.revision) == revision and not before.held:
+                if before.position != state.position:
+                    before.position = state.position
+                    describe(self._folder, before)
+                return None
+            rows, latest, operators = _survey(reading, form)
+            held = judge(form, before, rows, state.releases, time.time())
+            _HELD.labels(form.name).set(0 if held is None else 1)
+            if held is not None and before is not None:
+                self._hold(before, held)
+                return "held"
+            edition = self._write(reading, form, rows, latest, operators)
+        describe(self._folder, edition)
+        _BUILT_AT.labels(form.name).set(edition.built_at)
+        _SECONDS.labels(form.name).set(edition.seconds)
+        _ROWS.labels(form.name).set(edition.rows)
+        return "built"
+
+    def _hold(self, before: Edition, held: Held) -> None:
+        if before.held is None:
+            log.error(
+                "the snapshot of %s is held back: %d rows instead of %d. `ocpi-nap snapshots release` publishes it, or it is published"
+                " when it still holds no more in an hour", before.name, held.rows, before.rows,
+            )  # fmt: skip
+        describe(self._folder, msgspec.structs.replace(before, held=held))
+
+    def _write(self, reading: Reading, form: Form[Any], rows: int, latest: int, operators: Sequence[str]) -> Edition:
+        began, state, moment = time.thread_time(), reading.state, from_micros(latest)
+        envelope = Envelope(modified_at=moment, published_at=moment, groups=tuple(operators), pagination={"limit": rows})
+        with EditionWriter(self._folder, form.name) as writer:
+            writer.write(form.join(envelope, grouped(_published(reading, form))))
+            tag, files = writer.finish()
+        return Edition(
+            name=form.name, media_type=form.media_type, filling=state.filling, revision=state.revisions.get(form.name, 0),
+            position=state.position, etag=tag, length=writer.length, modified=latest, rows=rows, built_at=time.time(),
+            seconds=time.thread_time() - began, files=files,
+        )  # fmt: skip
+
+
 class SnapshotBuilder:
     """Makes an edition of each form when something changed: every so many seconds, or when a worker asks for it."""
 
     def __init__(self, db: Database, renderer: Renderer, folder: Path, *, seconds: float = 60) -> None:
         self._db = db
         self._renderer = renderer
-        self._folder = folder
+        self._press = Press(renderer.store, folder)
         self._seconds = seconds
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
@@ -107,55 +159,12 @@ class SnapshotBuilder:
                 await self._renderer.refresh()
             for form in forms:
                 try:
-                    result = await asyncio.to_thread(self._build, form)
+                    result = await asyncio.to_thread(self._press.make, form)
                 except Exception:
                     log.exception("the snapshot of %s could not be made; the last one is still served", form.name)
                     result = "failed"
                 if result is not None:
                     _BUILDS.labels(form.name, result).inc()
-
-    def _build(self, form: Form[Any]) -> str | None:
-        with self._renderer.store.reading() as reading:
-            before = described(self._folder, form.name)
-            state = reading.state
-            revision = (state.filling, state.revisions.get(form.name))
-            if before is not None and (before.filling, before.revision) == revision and not before.held:
-                if before.position != state.position:
-                    before.position = state.position
-                    describe(self._folder, before)
-                return None
-            rows, latest, operators = _survey(reading, form)
-            held = judge(form, before, rows, state.releases, time.time())
-            _HELD.labels(form.name).set(0 if held is None else 1)
-            if held is not None and before is not None:
-                self._hold(before, held)
-                return "held"
-            edition = self._write(reading, form, rows, latest, operators)
-        describe(self._folder, edition)
-        _BUILT_AT.labels(form.name).set(edition.built_at)
-        _SECONDS.labels(form.name).set(edition.seconds)
-        _ROWS.labels(form.name).set(edition.rows)
-        return "built"
-
-    def _hold(self, before: Edition, held: Held) -> None:
-        if before.held is None:
-            log.error(
-                "the snapshot of %s is held back: %d rows instead of %d. `ocpi-nap snapshots release` publishes it, or it is published"
-                " when it still holds no more in an hour", before.name, held.rows, before.rows,
-            )  # fmt: skip
-        describe(self._folder, msgspec.structs.replace(before, held=held))
-
-    def _write(self, reading: Reading, form: Form[Any], rows: int, latest: int, operators: Sequence[str]) -> Edition:
-        began, state, moment = time.thread_time(), reading.state, from_micros(latest)
-        envelope = Envelope(modified_at=moment, published_at=moment, groups=tuple(operators), pagination={"limit": rows})
-        with EditionWriter(self._folder, form.name) as writer:
-            writer.write(form.join(envelope, grouped(_published(reading, form))))
-            tag, files = writer.finish()
-        return Edition(
-            name=form.name, media_type=form.media_type, filling=state.filling, revision=state.revisions.get(form.name, 0),
-            position=state.position, etag=tag, length=writer.length, modified=latest, rows=rows, built_at=time.time(),
-            seconds=time.thread_time() - began, files=files,
-        )  # fmt: skip
 
 
 def _published(reading: Reading, form: Form[Any]) -> Iterator[tuple[bytes, bytes]]:

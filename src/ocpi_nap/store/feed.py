@@ -11,7 +11,7 @@ from ocpi_nap.store.database import Database
 Position = tuple[int, int]
 """How far a reader of the change feed is: (transaction id, row id)."""
 TariffKey = tuple[int, str, str, str]
-"""(platform id, country code, party id, id key)"""
+"""(platform id, country code, party id, id as connectors name it: exactly, contract section 4)"""
 Kind = Literal["location", "tariff"]
 
 # Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
@@ -27,7 +27,7 @@ SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o
 _LOCATIONS = f"""
 WITH published AS ({PUBLISHED})
 SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.raw, l.created_at, l.modified_at, l.withdrawn_at,
-       l.withdrawn_at IS NULL AND l.publish AND o.platform_id IS NOT NULL, o.name, o.url, o.details, l.platform_id, l.source_version
+       l.withdrawn_at IS NULL AND l.publish AND o.platform_id IS NOT NULL, o.name, o.url, o.details, l.platform_id
   FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
  WHERE l.pk = ANY(%(pks)s)
 """
@@ -40,7 +40,7 @@ SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.
 """
 _TARIFF = """
 SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.source_last_updated, greatest(t.modified_at, t.withdrawn_at),
-       t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL, t.platform_id, t.id_key
+       t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL, t.platform_id
 """
 _TARIFFS = f"""
 WITH published AS ({PUBLISHED})
@@ -50,10 +50,11 @@ WITH published AS ({PUBLISHED})
 _TARIFFS_BY_KEY = f"""
 WITH published AS ({PUBLISHED})
 {_TARIFF}
-  FROM unnest(%(platforms)s::int[], %(countries)s::text[], %(parties)s::text[], %(keys)s::text[])
-    AS k(platform_id, country_code, party_id, id_key)
-  JOIN tariff t USING (platform_id, country_code, party_id, id_key)
+  FROM unnest(%(platforms)s::int[], %(countries)s::text[], %(parties)s::text[], %(ids)s::text[])
+    AS k(platform_id, country_code, party_id, id)
+  JOIN tariff t USING (platform_id, country_code, party_id, id)
   LEFT JOIN published o USING (platform_id, country_code, party_id)
+ WHERE t.id_key IN (k.id, lower(k.id COLLATE "C"))
 """
 _NUMBERS = "SELECT pk FROM {table} WHERE pk > %s ORDER BY pk LIMIT %s"
 _NUMBERS_OF_PARTY = "SELECT pk FROM {table} WHERE country_code = %s AND party_id = %s"
@@ -111,7 +112,6 @@ class FeedLocation:
     operator_url: str | None
     operator_details: dict[str, Any] | None
     platform_id: int = 0
-    source_version: str = ""
     evses: list[FeedEvse] = field(default_factory=list)
 
 
@@ -128,11 +128,10 @@ class FeedTariff:
     modified_at: datetime
     visible: bool
     platform_id: int = 0
-    id_key: str = ""
 
     @property
     def key(self) -> TariffKey:
-        return (self.platform_id, self.country_code, self.party_id, self.id_key)
+        return (self.platform_id, self.country_code, self.party_id, self.id)
 
 
 async def load_locations(db: Database, environments: list[str], pks: list[int]) -> list[FeedLocation]:
@@ -153,7 +152,7 @@ async def load_tariffs(db: Database, environments: list[str], pks: list[int]) ->
 async def load_tariffs_by_key(db: Database, environments: list[str], keys: list[TariffKey]) -> list[FeedTariff]:
     """The tariffs that exist of those named, hidden ones included."""
     platforms, countries, parties, ids = ([key[i] for key in keys] for i in range(4))
-    params = {"environments": environments, "platforms": platforms, "countries": countries, "parties": parties, "keys": ids}
+    params = {"environments": environments, "platforms": platforms, "countries": countries, "parties": parties, "ids": ids}
     return [FeedTariff(*row) for row in await db.fetch_all(_TARIFFS_BY_KEY, params)]
 
 
