@@ -52,6 +52,7 @@ _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
         for count in snapshots.SIZES
         for name, label in (
             ("cpu_s", "snapshots of {:,} locations, 1 % changed: CPU s"), ("s", "… s"), ("memory_mb", "… memory above idle, MB"),
+            ("bulk_cpu_s", "… the bulk formats, all made anew: CPU s"), ("bulk_memory_mb", "… memory of that process, MB"),
         )
     ),
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import resource
+import subprocess
 import sys
 import threading
 import time
@@ -37,7 +39,8 @@ _NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def samples() -> list[LocationView]:
     """Simulated locations as the renderer sees them, with 5.2 EVSEs each as in Finland."""
-    network = Network(NetworkSpec("2.2.1", (SimulatedOperator("SIM", "Simulated", ""),), _SAMPLES, int(_SAMPLES * 5.2), int(_SAMPLES * 5.3), 3000), _NOW)
+    operators = (SimulatedOperator("SIM", "Simulated", ""),)
+    network = Network(NetworkSpec("2.2.1", operators, _SAMPLES, int(_SAMPLES * 5.2), int(_SAMPLES * 5.3), 3000), _NOW)
     context = Context(1, VERSIONS["2.2.1"], PlatformSettings(), "push", _NOW)
     found = []
     for number, sent in enumerate(network.locations):
@@ -89,22 +92,33 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     assert set(results) == {"built"}, results
     grown = peak.stop()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu_s": cpu, "s": seconds, "memory_mb": grown, "store_mb": store.size() / 1e6}
+    return {"cpu_s": cpu, "s": seconds, "memory_mb": grown, "store_mb": store.size() / 1e6, **_bulk(folder)}
+
+
+def _bulk(folder: Path) -> dict[str, float]:
+    """The bulk formats, in their own process: CPU time and memory."""
+    command = [sys.executable, "-m", "ocpi_nap.feed.bulk", str(folder / "fragments"), str(folder / "snapshots")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.Popen(command)
+    peak = _Peak(process.pid)
+    assert process.wait() == 0
+    most, after = peak.stop(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"bulk_cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "bulk_memory_mb": most}
 
 
 class _Peak:
-    """How much memory of its own (not mapped files) the process takes at most, above what it had."""
+    """How much memory of its own (not mapped files) a process takes at most, above what it had."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int | str = "self") -> None:
+        self._status = Path(f"/proc/{pid}/status")
         self._start = self._most = self._now()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
-    @staticmethod
-    def _now() -> float:
-        text = Path("/proc/self/status").read_text()
-        return int(text.split("RssAnon:")[1].split()[0]) / 1024
+    def _now(self) -> float:
+        found = re.search(r"RssAnon:\s+(\d+)", self._status.read_text() if self._status.exists() else "")
+        return int(found[1]) / 1024 if found else 0.0
 
     def _watch(self) -> None:
         while not self._done.wait(0.02):

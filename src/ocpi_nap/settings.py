@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
     snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
+    bulk_seconds: int = Field(300, ge=1, description="Age at which a bulk file is made again when it is asked for and something changed.")
     change_days: int = Field(7, description="How long the change feed is kept.")
 
     @property

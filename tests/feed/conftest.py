@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.bulkfeed import BulkBuilder
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.publications import FORMS
@@ -32,9 +33,10 @@ async def serving(
     store, stop = FragmentStore.open(folder / "fragments", writable=True), asyncio.Event()
     renderer = Renderer(db, store, forms, environments=environments)
     snapshots = SnapshotBuilder(db, renderer, folder / "snapshots", seconds=seconds)
-    running = [asyncio.create_task(renderer.run(stop)), asyncio.create_task(snapshots.run(stop))]
+    bulk = BulkBuilder(db, renderer, folder / "fragments", folder / "snapshots")
+    running = [asyncio.create_task(work.run(stop)) for work in (renderer, snapshots, bulk)]
     try:
-        yield create_api(db, folder, options=ApiOptions(), forms=forms, store=store)
+        yield create_api(db, folder, options=ApiOptions(bulk_seconds=0), forms=forms, store=store)
     finally:
         stop.set()
         await asyncio.gather(*running)

@@ -14,6 +14,7 @@ from ocpi_nap.app import DSN_VARIABLE
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
+from ocpi_nap.feed.bulkfeed import BulkBuilder
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
@@ -70,8 +71,9 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     store = fragments.FragmentStore.open(folder, writable=True)
     try:
         renderer = Renderer(db, store, FORMS, environments=settings.environments, change_days=settings.change_days)
-        snapshots = SnapshotBuilder(db, renderer, settings.feed_dir / "snapshots", seconds=settings.snapshot_seconds)
-        await asyncio.gather(renderer.run(stop), snapshots.run(stop))
+        editions = settings.feed_dir / "snapshots"
+        snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop), BulkBuilder(db, renderer, folder, editions).run(stop))
     finally:
         store.close()
         fragments.close(folder)

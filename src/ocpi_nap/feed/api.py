@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import render, schema
+from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
 from ocpi_nap.feed.files import EditionResponse
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, id_prefix
@@ -44,7 +45,7 @@ Limit = Annotated[str | None, Query(description="`500`, or `ALL`, which leads to
 Operators = Annotated[str | None, Query(description="Only these operators, separated by commas.", examples=["FI*ABC"])]
 Box = Annotated[str | None, Query(description="Only what lies in this box: west,south,east,north in degrees.")]
 Since = Annotated[str | None, Query(alias="modifiedSince", description="Only what changed then or later: a time with its zone.")]
-Encoding = Annotated[str | None, Query(description="`json` or `xml`; without it XML is sent to clients that ask for it in Accept.")]
+Encoding = Annotated[str | None, Query(description="`json` unless named: `xml` of DATEX II, `parquet`, `fgb`, `csv` of locations.")]
 SELECTABLE = ("/locations", "/locations/statuses")
 _TAG = "charging-network-v1"
 
@@ -54,6 +55,7 @@ class ApiOptions:
     """What the composition root decides."""
 
     strict_gzip: bool = False
+    bulk_seconds: float = 300
 
 
 class Api:
@@ -67,6 +69,7 @@ class Api:
         self.wholes: dict[str, dict[str, WholeFeed]] = {}
         for form in forms:
             self.wholes.setdefault(form.path, {})[form.encoding] = WholeFeed(reader, folder, form)
+        self.bulk: dict[str, WholeFeed] = {kind: BulkFeed(reader, folder, kind, options.bulk_seconds) for kind in FORMATS}
         self._operators: Body | None = None
         self._operators_text = ""
 
@@ -92,20 +95,32 @@ class Api:
         """A whole publication, from its file."""
         if (gzip_required or self.options.strict_gzip) and refuses_gzip(request):
             return NotAcceptable()
-        encodings = self.wholes[path]
+        bulk = self.bulk if path == render.LOCATIONS.path else {}
+        encodings = self.wholes[path] | bulk
         encoding = choose_encoding(request, encodings)
         if encoding is None:
             return _bad(f"Format must be one of: {', '.join(encodings)}")
+        if encoding in bulk:
+            return await self.table(request, encoding)
+        response = await self._edition(request, encodings[encoding])
+        if "xml" in encodings:
+            response.headers["Vary"] = "Accept, Accept-Encoding"
+        return response
+
+    async def table(self, request: Request, kind: str) -> Response:
+        """All locations in a bulk format, from its file."""
+        response = await self._edition(request, self.bulk[kind])
+        response.headers["Content-Disposition"] = f'attachment; filename="locations.{kind}"'
+        return response
+
+    async def _edition(self, request: Request, whole: WholeFeed) -> Response:
         await self.reader.sync()
         while True:
-            edition = await encodings[encoding].edition()
+            edition = await whole.edition()
             try:
-                response = EditionResponse(request, self.folder, edition)
+                return EditionResponse(request, self.folder, edition)
             except FileNotFoundError:  # replaced just now
                 continue
-            if len(encodings) > 1:
-                response.headers["Vary"] = "Accept, Accept-Encoding"
-            return response
 
     async def location(self, request: Request, operator: str, location_id: str) -> Response:
         """One feature; 404 when nothing is published under that id."""
@@ -192,7 +207,7 @@ def _add_feed(app: FastAPI, api: Api, path: str) -> None:
     async def base_as(request: Request, limit: Limit = None, format: Encoding = None) -> Response:
         return await api.page(request, path, None, limit)
 
-    everything = whole if len(media_types) == 1 else whole_as
+    everything = whole if len(media_types) == 1 and path != render.LOCATIONS.path else whole_as
     base = (selected if selectable else page) if path in api.feeds else base_as
     name = path[1:].replace("/", "_")
     responses = _described(model, *media_types)
@@ -202,6 +217,20 @@ def _add_feed(app: FastAPI, api: Api, path: str) -> None:
         for method in ("GET", "HEAD"):
             app.add_api_route(f"{BASE}{route}", answer, methods=[method], responses=responses, summary=title, operation_id=operation,
                               response_class=Response, include_in_schema=method == "GET", tags=[_TAG])  # fmt: skip
+
+
+def _add_table(app: FastAPI, api: Api, kind: str) -> None:
+    media_type, name = FORMATS[kind]
+
+    async def table(request: Request) -> Response:
+        return await api.table(request, kind)
+
+    responses = _described(None, media_type)
+    del responses[400], responses[406]
+    for method in ("GET", "HEAD"):
+        app.add_api_route(f"{BASE}/locations/all.{kind}", table, methods=[method], responses=responses, response_class=Response,
+                          summary=f"Locations as a table: {name}", operation_id=f"locations_{kind}", tags=[_TAG],
+                          include_in_schema=method == "GET")  # fmt: skip
 
 
 def create_api(
@@ -219,6 +248,8 @@ def create_api(
 
     for path in api.wholes:
         _add_feed(app, api, path)
+    for kind in FORMATS:
+        _add_table(app, api, kind)
 
     @app.head(f"{BASE}/operators", include_in_schema=False)
     @app.get(f"{BASE}/operators", responses=_described(list[schema.Operator], _JSON), response_class=Response,
