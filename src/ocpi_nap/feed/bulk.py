@@ -5,15 +5,13 @@ Run as `python -m ocpi_nap.feed.bulk FRAGMENTS SNAPSHOTS`: a process of its own,
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha1
 from itertools import islice
 from pathlib import Path
@@ -21,7 +19,9 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.csv import WriteOptions, write_csv
 from pyogrio import set_gdal_config_options, write_arrow
 
 from ocpi_nap.feed.bulkfeed import FORMATS, edition_name
@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         ("created_at", _MOMENT), ("modified_at", _MOMENT), ("evses_json", pa.string()), ("geometry", pa.binary()),
     ]
 )  # fmt: skip
+Files = dict[str, tuple[str, int]]
 _POINT = struct.Struct("<BIdd")
 _GEO = {"version": "1.1.0", "primary_column": "geometry"}
 
@@ -98,25 +99,20 @@ def rows(reading: Reading) -> Iterator[dict[str, Any]]:
             yield row(bytes(feature), bytes(statuses))
 
 
-def _batches(found: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(found: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     iterator = iter(found)
     while part := list(islice(iterator, _AT_ONCE)):
         columns = []
-        for field in schema:
+        for field in SCHEMA:
             values = [item[field.name] for item in part]
-            if field.type == _MOMENT:
-                columns.append(pa.array(values, pa.string()).cast(_MOMENT))
-            elif field.name == "standards" and field.type == pa.string():
-                columns.append(pa.array([",".join(value) for value in values]))
-            else:
-                columns.append(pa.array(values, field.type))
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            columns.append(pa.array(values, pa.string()).cast(_MOMENT) if field.type == _MOMENT else pa.array(values, field.type))
+        yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def _write_parquet(path: Path, found: Iterable[dict[str, Any]]) -> None:
     box = [180.0, 90.0, -180.0, -90.0]
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for batch in _batches(found, SCHEMA):
+        for batch in _batches(found):
             longitudes, latitudes = batch.column("longitude").to_pylist(), batch.column("latitude").to_pylist()
             box = [min(box[0], *longitudes), min(box[1], *latitudes), max(box[2], *longitudes), max(box[3], *latitudes)]
             writer.write_batch(batch)
@@ -126,32 +122,43 @@ def _write_parquet(path: Path, found: Iterable[dict[str, Any]]) -> None:
         writer.add_key_value_metadata({"geo": json.dumps({**_GEO, "columns": {"geometry": geometry}})})
 
 
-def _write_flatgeobuf(path: Path, found: Iterable[dict[str, Any]]) -> None:
-    index = SCHEMA.get_field_index("standards")
-    schema = SCHEMA.set(index, pa.field("standards", pa.string()))
-    reader = pa.RecordBatchReader.from_batches(schema, _batches(found, schema))
+_FLAT = SCHEMA.set(SCHEMA.get_field_index("standards"), pa.field("standards", pa.string()))
+"""For formats without lists: the standards are joined by commas."""
+
+
+def _flat(parquet: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of the GeoParquet file again, which is quicker than from the fragments."""
+    place = SCHEMA.get_field_index("standards")
+    for batch in pq.ParquetFile(parquet).iter_batches(_AT_ONCE):
+        columns = batch.columns
+        columns[place] = pc.binary_join(columns[place], ",")
+        yield pa.RecordBatch.from_arrays(columns, schema=_FLAT)
+
+
+def _write_flatgeobuf(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    reader = pa.RecordBatchReader.from_batches(_FLAT, batches)
     write_arrow(reader, path, driver="FlatGeobuf", geometry_name="geometry", geometry_type="Point", crs="EPSG:4326", layer="locations")
 
 
-def _csv(found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def _csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     names = [name for name in SCHEMA.names if name != "geometry"]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, names, extrasaction="ignore")
-    writer.writeheader()
-    for item in found:
-        writer.writerow({**item, "standards": ",".join(item["standards"])})
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue().encode()
+    yield (",".join(names) + "\n").encode()
+    for batch in batches:
+        columns = [
+            pc.strftime(batch.column(name), "%Y-%m-%dT%H:%M:%SZ") if SCHEMA.field(name).type == _MOMENT else batch.column(name)
+            for name in names
+        ]  # fmt: skip
+        sink = pa.BufferOutputStream()
+        write_csv(pa.RecordBatch.from_arrays(columns, names=names), sink, WriteOptions(include_header=False))
+        yield sink.getvalue().to_pybytes()
 
 
-def _whole_file(folder: Path, name: str, write: Any, found: Iterable[dict[str, Any]]) -> tuple[str, int, dict[str, tuple[str, int]]]:
+def _whole_file(folder: Path, name: str, write: Callable[[Path], None]) -> tuple[str, int, Files]:
     """A format that cannot be streamed into a compressor: (ETag, length, files)."""
     aside = folder / f".{name}"
     aside.unlink(missing_ok=True)
     try:
-        write(aside, found)
+        write(aside)
         digest, length = sha1(usedforsecurity=False), 0
         with aside.open("rb") as file:
             while part := file.read(1 << 20):
@@ -165,27 +172,36 @@ def _whole_file(folder: Path, name: str, write: Any, found: Iterable[dict[str, A
     return etag(length, digest.digest()), length, {"identity": (final, length)}
 
 
+def _compressed(folder: Path, name: str, pieces: Iterable[bytes]) -> tuple[str, int, Files]:
+    with EditionWriter(folder, name) as writer:
+        writer.write(pieces)
+        tag, files = writer.finish()
+        return tag, writer.length, files
+
+
 def make(reading: Reading, folder: Path) -> None:
     """All formats, of one state of the fragments."""
     folder.mkdir(parents=True, exist_ok=True)
     state = reading.state
-    published = [modified for _, modified, *_ in reading.scan(LOCATIONS.name)]
-    count, latest = sum(1 for *_, part in reading.scan(LOCATIONS.name) if len(part)), max(published, default=0)
-    for kind, (media_type, _) in FORMATS.items():
-        began, name = time.process_time(), edition_name(kind)
-        if kind == "csv":
-            with EditionWriter(folder, name) as writer:
-                writer.write(_csv(rows(reading)))
-                tag, files = writer.finish()
-                length = writer.length
-        else:
-            write = _write_parquet if kind == "parquet" else _write_flatgeobuf
-            tag, length, files = _whole_file(folder, name, write, rows(reading))
+    latest, count = 0, 0
+    for _, modified, _, _, fragment in reading.scan(LOCATIONS.name):
+        latest, count = max(latest, modified), count + bool(len(fragment))
+
+    def done(kind: str, began: float, made: tuple[str, int, Files]) -> None:
+        tag, length, files = made
         describe(folder, Edition(
-            name=name, media_type=media_type, filling=state.filling, revision=state.revisions.get(LOCATIONS.name, 0),
+            name=edition_name(kind), media_type=FORMATS[kind][0], filling=state.filling, revision=state.revisions.get(LOCATIONS.name, 0),
             position=state.position, etag=tag, length=length, modified=latest, rows=count, built_at=time.time(),
             seconds=time.process_time() - began, files=files,
         ))  # fmt: skip
+
+    began = time.process_time()
+    parquet = _whole_file(folder, edition_name("parquet"), lambda path: _write_parquet(path, rows(reading)))
+    done("parquet", began, parquet)
+    source, began = folder / parquet[2]["identity"][0], time.process_time()
+    done("fgb", began, _whole_file(folder, edition_name("fgb"), lambda path: _write_flatgeobuf(path, _flat(source))))
+    began = time.process_time()
+    done("csv", began, _compressed(folder, edition_name("csv"), _csv(_flat(source))))
 
 
 if __name__ == "__main__":
