@@ -111,7 +111,7 @@ async def test_as_files_over_http(app: Any, network: Network, database: Database
     )  # fmt: skip
     await network.put([7])
     await settled(database)
-    assert (await call(app, f"{ALL}.csv")).content.count(b"FI*ABC,") == 2
+    assert (await call(app, f"{ALL}.csv")).content.count(b'"FI*ABC",') == 2
     assert (await call(app, f"{ALL}?format=xlsx")).body == b"Format must be one of: json, parquet, fgb, csv"
     assert (await call(app, f"{ALL}.xlsx")).status == 404
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from ocpi_nap.feed import snapshots
-from ocpi_nap.feed.editions import EditionWriter, described
+from ocpi_nap.feed.editions import EditionWriter, described, forget
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
@@ -184,6 +184,17 @@ async def test_files_that_were_cut_off(app: Any, database: Database, tmp_path: P
     assert described(folder, STATUSES.name) is None
     (folder / f"{STATUSES.name}.edition").touch()
     assert (await call(app, ALL)).content == whole.content
+
+
+async def test_a_publication_that_is_no_more(database: Database, tmp_path: Path) -> None:
+    """Its files go, those of the others stay."""
+    await settled(database)
+    async with building(database, tmp_path) as builder:
+        await builder.build()
+    folder = tmp_path / "snapshots"
+    forget(folder, {LOCATIONS.name})
+    assert {path.name.split("~")[0].removesuffix(".edition") for path in folder.iterdir()} == {LOCATIONS.name}
+    assert described(folder, LOCATIONS.name) is not None
 
 
 async def test_what_is_dear_is_made_when_it_is_time(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from ocpi_nap.app import DSN_VARIABLE
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
-from ocpi_nap.feed.bulkfeed import BulkBuilder
+from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.editions import forget
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
@@ -72,6 +73,7 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     try:
         renderer = Renderer(db, store, FORMS, environments=settings.environments, change_days=settings.change_days)
         editions = settings.feed_dir / "snapshots"
+        forget(editions, {*(form.name for form in FORMS), *(edition_name(kind) for kind in FORMATS)})
         snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)
         await asyncio.gather(renderer.run(stop), snapshots.run(stop), BulkBuilder(db, renderer, folder, editions).run(stop))
     finally:

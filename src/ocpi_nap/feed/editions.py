@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,15 @@ def described(folder: Path, name: str) -> Edition | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return edition if whole else None
+
+
+def forget(folder: Path, known: Container[str]) -> None:
+    """Remove the editions of publications that are no more."""
+    for path in folder.glob("*.edition"):
+        if path.stem not in known:
+            for file in folder.glob(f"{path.stem}~*"):
+                file.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 class EditionWriter:
