@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import zstandard
 
 from ocpi_nap.feed import snapshots
 from ocpi_nap.feed.editions import EditionWriter, described, forget
+from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
@@ -31,10 +32,10 @@ ALL = "/api/charging-network/v1/locations/statuses/all"
 
 
 @asynccontextmanager
-async def building(db: Database, folder: Path) -> AsyncIterator[SnapshotBuilder]:
+async def building(db: Database, folder: Path, forms: Sequence[Form[Any]] = FORMS) -> AsyncIterator[SnapshotBuilder]:
     store = FragmentStore.open(folder / "fragments", writable=True)
     try:
-        yield SnapshotBuilder(db, Renderer(db, store, FORMS, environments=("production",)), folder / "snapshots")
+        yield SnapshotBuilder(db, Renderer(db, store, forms, environments=("production",)), folder / "snapshots")
     finally:
         store.close()
 
@@ -171,6 +172,39 @@ async def test_a_making_that_fails(database: Database, tmp_path: Path, monkeypat
     assert (rows(tmp_path), rows(tmp_path, STATUSES.name)) == (4, 3)
     kept = {path.name for path in folder.iterdir()}
     assert {name for name in before if name.startswith(STATUSES.name)} <= kept and not any(name.startswith(".") for name in kept)
+
+
+async def test_a_network_that_never_rests(database: Database, tmp_path: Path) -> None:
+    """Changes that keep coming do not keep an edition from being made."""
+    made = await Network.create(database)
+    await made.put(range(40))
+    await settled(database)
+    whole = replace(LOCATIONS, name="whole", path="/whole", paged=False)
+
+    async def change() -> None:
+        while True:
+            for status in ("CHARGING", "AVAILABLE"):
+                await made.status(range(40), status)
+
+    changing = asyncio.create_task(change())
+    async with building(database, tmp_path, (LOCATIONS, whole)) as builder:
+        for _ in range(3):
+            await asyncio.wait_for(builder.build(), 60)
+    changing.cancel()
+    await asyncio.gather(changing, return_exceptions=True)
+    assert (rows(tmp_path), rows(tmp_path, "whole")) == (40, 40)
+
+
+async def test_a_database_that_is_away(database: Database, tmp_path: Path) -> None:
+    """What was rendered is served: pages, whole publications, operators."""
+    made = await Network.create(database)
+    await made.put(range(3))
+    await settled(database)
+    async with serving(database, tmp_path) as app:
+        paths = [ALL, ALL.removesuffix("/all"), ALL.replace("locations/statuses/all", "operators")]
+        before = [(await call(app, path)).content for path in paths]
+        await database.close()
+        assert [(await call(app, path)).content for path in paths] == before
 
 
 async def test_files_that_were_cut_off(app: Any, database: Database, tmp_path: Path) -> None:

@@ -14,15 +14,17 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lmdb
 import msgspec
 
 from ocpi_nap.feed.places import NOWHERE
 
-KINDS = ("location", "tariff")
+Kind = Literal["location", "tariff"]
+KINDS: tuple[Kind, ...] = ("location", "tariff")
 LOG_KEPT = 20_000
 """Changed rows that are remembered for the readers' page caches; who is further behind takes everything for changed."""
 _MAP_BYTES = 1 << 36
@@ -74,6 +76,10 @@ class RowRecord(msgspec.Struct, array_like=True):
 
 _encode_row = msgspec.msgpack.encode
 _decode_row = msgspec.msgpack.Decoder(RowRecord).decode
+
+
+def _row_number(kind: str, pk: int) -> bytes:
+    return bytes([KINDS.index(kind)]) + _NUMBER.pack(pk)
 
 
 def party_prefix(country_code: str, party_id: str) -> bytes:
@@ -286,15 +292,16 @@ class Reading:
         table = self._tables.get("parties")
         return {} if table is None else {bytes(k): bytes(v) for k, v in self._txn.cursor(table).iternext()}
 
-    def stale(self, count: int) -> list[tuple[str, int]]:
-        """(kind, number) of rows whose fragments that are not in pages wait for the next edition."""
+    def stale(self, count: int, after: tuple[Kind, int] = ("location", 0)) -> list[tuple[Kind, int]]:
+        """(kind, number) of rows whose fragments that are not in pages wait for the next edition, those after one in order."""
         table = self._tables.get("stale")
-        found: list[tuple[str, int]] = []
-        if table is not None:
-            for key in self._txn.cursor(table).iternext(values=False):
-                found.append((KINDS[key[0]], _NUMBER.unpack(bytes(key[1:]))[0]))
-                if len(found) == count:
-                    break
+        found: list[tuple[Kind, int]] = []
+        if table is None:
+            return found
+        with self._txn.cursor(table) as cursor:
+            if cursor.set_range(_row_number(after[0], after[1] + 1)):
+                for key in islice(cursor.iternext(values=False), count):
+                    found.append((KINDS[key[0]], _NUMBER.unpack(bytes(key[1:]))[0]))
         return found
 
 
@@ -353,7 +360,7 @@ class Batch:
         for added in set(new) - set(old):
             self._txn.put(added[:_LONGEST], number, db=naming)
 
-    def drop(self, kind: str, pk: int, forms: Iterable[str]) -> None:
+    def drop(self, kind: Kind, pk: int, forms: Iterable[str]) -> None:
         """Forget a row that is gone from the database."""
         rows, number = self._tables[f"row/{kind}"], _NUMBER.pack(pk)
         found = self._txn.get(number, db=rows)
@@ -365,19 +372,19 @@ class Batch:
                 self._changed.add(form)
         self._name(number, row.tariffs, [])
         self._txn.delete(number, db=rows)
-        self._txn.delete(bytes([KINDS.index(kind)]) + number, db=self._tables["stale"])
+        self._txn.delete(_row_number(kind, pk), db=self._tables["stale"])
         self._log(kind, row.key)
 
-    def mark_stale(self, kind: str, pks: Iterable[int]) -> None:
+    def mark_stale(self, kind: Kind, pks: Iterable[int]) -> None:
         """Their fragments that are not in pages wait for the next edition."""
         table = self._tables["stale"]
         for pk in pks:
-            self._txn.put(bytes([KINDS.index(kind)]) + _NUMBER.pack(pk), b"", db=table)
+            self._txn.put(_row_number(kind, pk), b"", db=table)
 
-    def unmark_stale(self, kind: str, pks: Iterable[int]) -> None:
+    def unmark_stale(self, kind: Kind, pks: Iterable[int]) -> None:
         table = self._tables["stale"]
         for pk in pks:
-            self._txn.delete(bytes([KINDS.index(kind)]) + _NUMBER.pack(pk), db=table)
+            self._txn.delete(_row_number(kind, pk), db=table)
 
     def put_parties(self, parties: dict[bytes, bytes]) -> None:
         """Keep what is known of each operator."""

@@ -38,6 +38,7 @@ _SIZE = Gauge("ocpi_nap_fragments_bytes", "Size of the fragments on disk", multi
 _BEHIND = Gauge("ocpi_nap_fragments_rendered_at", "Unix time when all that was committed was rendered", multiprocess_mode="livemax")
 _AT_ONCE = 250
 """Rows loaded and rendered before the next are: bounds the memory."""
+_REFRESHED_AT_ONCE = 20
 _GATHER = 0.01
 """Seconds between two looks at the change feed under load: pushes come in many small commits."""
 _CONFIRM_SECONDS = 60
@@ -64,6 +65,7 @@ class Renderer:
         self._change_days = change_days
         self._paged = frozenset(form.name for form in forms if form.paged)
         self._ready = False
+        self._checked = 0.0
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
 
@@ -94,24 +96,33 @@ class Renderer:
             self._woken.set()
 
     async def catch_up(self) -> None:
-        """Return when everything that was committed before the call is rendered."""
-        async with self._turn:
-            if not self._ready:
-                await self._prepare()
-                self._ready = True
-            while True:
+        """Return when everything that was committed before the call is rendered; what comes meanwhile does not keep it up."""
+        wanted: sql.Position | None = None
+        while True:
+            async with self._turn:
+                if not self._ready:
+                    await self._prepare()
+                    self._ready = True
+                wanted = wanted or await sql.newest(self._db)
                 with self.store.reading() as reading:
                     state = reading.state
                 changes, position = await sql.changes_after(self._db, state.position)
-                if not changes:
+                if changes:
+                    await self._apply(changes, position)
+                if not changes or position >= wanted:
                     break
-                await self._apply(changes, position)
-            if time.time() - state.confirmed > _CONFIRM_SECONDS:
-                with self.store.writing() as batch:
-                    batch.state.confirmed = time.time()
-                self.store.forget_dead_readers()
-                _SIZE.set(self.store.size())
-            _BEHIND.set(time.time())
+        _BEHIND.set(time.time())
+        if time.time() - self._checked > _CONFIRM_SECONDS:
+            self._checked = time.time()
+            self._maintain(confirmed=not changes)
+
+    def _maintain(self, *, confirmed: bool) -> None:
+        """What is done once a minute; ``confirmed``: nothing follows the position."""
+        if confirmed:
+            with self.store.writing() as batch:
+                batch.state.confirmed = time.time()
+        self.store.forget_dead_readers()
+        _SIZE.set(self.store.size())
 
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
@@ -207,22 +218,29 @@ class Renderer:
         if body.decode() != batch.state.operators:
             batch.state.operators, batch.state.operators_at = body.decode(), time.time()
 
-    async def refresh(self) -> None:
-        """Render what waits for the next edition."""
+    async def refresh(self) -> sql.Position:
+        """Render what waits for the next edition; returns how far the change feed was read when that was decided."""
         forms = {kind: self._of(kind, paged=False) for kind in _ALL}
+        with self.store.reading() as reading:
+            position = reading.state.position
+        after: tuple[sql.Kind, int] | None = ("location", 0)
+        while after is not None:  # once through the list: what is added behind us meanwhile is for the next edition
+            after = await self._refresh_some(forms, after)
+        return position
+
+    async def _refresh_some(self, forms: dict[sql.Kind, list[Form[Any]]], after: tuple[sql.Kind, int]) -> tuple[sql.Kind, int] | None:
+        """A few rows at a time: what the pages wait for gets its turn in between. Returns the last of them, None at the end."""
         async with self._turn:
-            while True:
-                with self.store.reading() as reading:
-                    stale = reading.stale(_AT_ONCE)
-                if not stale:
-                    return
-                for kind in _ALL:
-                    numbers = [pk for found, pk in stale if found == kind]
-                    rows, _ = await self._render(kind, numbers, forms[kind])
-                    with self.store.writing() as batch:
-                        for row in rows:
-                            batch.put(row)
-                        batch.unmark_stale(kind, numbers)
+            with self.store.reading() as reading:
+                stale = reading.stale(_REFRESHED_AT_ONCE, after)
+            for kind in _ALL:
+                numbers = [pk for found, pk in stale if found == kind]
+                rows, _ = await self._render(kind, numbers, forms[kind])
+                with self.store.writing() as batch:
+                    for row in rows:
+                        batch.put(row)
+                    batch.unmark_stale(kind, numbers)
+        return stale[-1] if stale else None
 
     def _of(self, kind: sql.Kind, *, paged: bool) -> list[Form[Any]]:
         return [form for form in self.forms if form.rows == kind and form.paged == paged]

@@ -53,15 +53,17 @@ class Press:
         self._store = store
         self._folder = folder
 
-    def make(self, form: Form[Any]) -> str | None:
-        """Make the edition of a form if something in it changed: `built`, `held` or None."""
+    def make(self, form: Form[Any], rendered: tuple[int, int] | None = None) -> str | None:
+        """Make the edition of a form if something in it changed: `built`, `held` or None. ``rendered`` is how far the change feed
+        was read when nothing waited to be rendered: it may be read further by now, which forms without pages do not show yet."""
         with self._store.reading() as reading:
             before = described(self._folder, form.name)
             state = reading.state
             revision = (state.filling, state.revisions.get(form.name))
+            reached = state.position if form.paged or rendered is None else rendered
             if before is not None and (before.filling, before.revision) == revision and not before.held:
-                if before.position != state.position:
-                    before.position = state.position
+                if before.position != reached:
+                    before.position = reached
                     describe(self._folder, before)
                 return None
             rows, latest, operators = _survey(reading, form)
@@ -70,7 +72,7 @@ class Press:
             if held is not None and before is not None:
                 self._hold(before, held)
                 return "held"
-            edition = self._write(reading, form, rows, latest, operators)
+            edition = self._write(reading, form, rows, latest, operators, reached)
         describe(self._folder, edition)
         _BUILT_AT.labels(form.name).set(edition.built_at)
         _SECONDS.labels(form.name).set(edition.seconds)
@@ -85,7 +87,9 @@ class Press:
             )  # fmt: skip
         describe(self._folder, msgspec.structs.replace(before, held=held))
 
-    def _write(self, reading: Reading, form: Form[Any], rows: int, latest: int, operators: Sequence[str]) -> Edition:
+    def _write(
+        self, reading: Reading, form: Form[Any], rows: int, latest: int, operators: Sequence[str], reached: tuple[int, int]
+    ) -> Edition:
         began, state, moment = time.thread_time(), reading.state, from_micros(latest)
         envelope = Envelope(modified_at=moment, published_at=moment, groups=tuple(operators), pagination={"limit": rows})
         with EditionWriter(self._folder, form.name) as writer:
@@ -93,7 +97,7 @@ class Press:
             tag, files = writer.finish()
         return Edition(
             name=form.name, media_type=form.media_type, filling=state.filling, revision=state.revisions.get(form.name, 0),
-            position=state.position, etag=tag, length=writer.length, modified=latest, rows=rows, built_at=time.time(),
+            position=reached, etag=tag, length=writer.length, modified=latest, rows=rows, built_at=time.time(),
             seconds=time.thread_time() - began, files=files,
         )  # fmt: skip
 
@@ -155,11 +159,10 @@ class SnapshotBuilder:
         async with self._turn:
             forms = [form for form in self._renderer.forms if names is None or form.name in names]
             await self._renderer.catch_up()
-            if not all(form.paged for form in forms):
-                await self._renderer.refresh()
+            rendered = None if all(form.paged for form in forms) else await self._renderer.refresh()
             for form in forms:
                 try:
-                    result = await asyncio.to_thread(self._press.make, form)
+                    result = await asyncio.to_thread(self._press.make, form, rendered)
                 except Exception:
                     log.exception("the snapshot of %s could not be made; the last one is still served", form.name)
                     result = "failed"

@@ -84,7 +84,9 @@ def once(view: LocationView | TariffView, make: Callable[[Any], T]) -> T:
     return view.memo[make]  # type: ignore[no-any-return]
 
 
-def location_view(row: FeedLocation, tariffs: Mapping[str, TariffView] | None = None, facts: Mapping[str, Any] | None = None) -> LocationView:
+def location_view(
+    row: FeedLocation, tariffs: Mapping[str, TariffView] | None = None, facts: Mapping[str, Any] | None = None
+) -> LocationView:
     """Decode a location. Of EVSEs those are kept that are public and have a connector."""
     latest = max(row.modified_at, row.withdrawn_at or row.modified_at)
     evses = []
