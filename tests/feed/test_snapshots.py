@@ -22,6 +22,8 @@ from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
+from ocpi_nap.feed.views import LocationView
+from ocpi_nap.store import feed
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import release_snapshots
 from tests.asgi import call
@@ -174,25 +176,33 @@ async def test_a_making_that_fails(database: Database, tmp_path: Path, monkeypat
     assert {name for name in before if name.startswith(STATUSES.name)} <= kept and not any(name.startswith(".") for name in kept)
 
 
-async def test_a_network_that_never_rests(database: Database, tmp_path: Path) -> None:
-    """Changes that keep coming do not keep an edition from being made."""
+async def test_a_network_that_never_rests(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes that keep coming do not keep an edition from being made: here one with each look at the change feed and each fragment."""
     made = await Network.create(database)
-    await made.put(range(40))
-    await settled(database)
+    await made.put(range(3))
+    look = feed.changes_after
+
+    async def restless(db: Database, position: feed.Position) -> Any:
+        await made.status([1], "CHARGING")
+        await made.status([1], "AVAILABLE")
+        await settled(db)
+        return await look(db, position)
+
+    def fragment(view: LocationView) -> bytes | None:
+        with stores[0].writing() as batch:
+            batch.mark_stale("location", pks)
+        return LOCATIONS.fragment(view)
+
+    monkeypatch.setattr(feed, "changes_after", restless)
+    stores: list[FragmentStore] = []
+    pks = [pk for (pk,) in await database.fetch_all("SELECT pk FROM location")]
     whole = replace(LOCATIONS, name="whole", path="/whole", paged=False)
-
-    async def change() -> None:
-        while True:
-            for status in ("CHARGING", "AVAILABLE"):
-                await made.status(range(40), status)
-
-    changing = asyncio.create_task(change())
     async with building(database, tmp_path, (LOCATIONS, whole)) as builder:
-        for _ in range(3):
-            await asyncio.wait_for(builder.build(), 60)
-    changing.cancel()
-    await asyncio.gather(changing, return_exceptions=True)
-    assert (rows(tmp_path), rows(tmp_path, "whole")) == (40, 40)
+        await asyncio.wait_for(builder.build(), 60)
+    async with building(database, tmp_path, (LOCATIONS, replace(whole, fragment=fragment))) as builder:
+        stores.append(builder.store)
+        await asyncio.wait_for(builder.build(), 60)
+    assert (rows(tmp_path), rows(tmp_path, "whole")) == (3, 3)
 
 
 async def test_a_database_that_is_away(database: Database, tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ class SnapshotBuilder:
     def __init__(self, db: Database, renderer: Renderer, folder: Path, *, seconds: float = 60) -> None:
         self._db = db
         self._renderer = renderer
-        self._press = Press(renderer.store, folder)
+        self.store = renderer.store
+        self._press = Press(self.store, folder)
         self._seconds = seconds
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
@@ -145,7 +146,7 @@ class SnapshotBuilder:
             self._wanted.set()
 
     def _filling(self) -> str:
-        with self._renderer.store.reading() as reading:
+        with self.store.reading() as reading:
             return reading.state.filling
 
     async def _try(self, names: set[str]) -> None:
