@@ -108,8 +108,7 @@ class App:
         party = (settings.country_code.upper(), settings.party_id.upper())
         options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
-        environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
-        self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        self._api = create_api(db, settings.feed_dir, options=ApiOptions(settings.strict_gzip, settings.bulk_seconds))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]
         try:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import objects
@@ -19,6 +18,7 @@ from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import registry
 from ocpi_nap.store.database import Database
 from tests.asgi import call
+from tests.feed.conftest import settled
 
 BASE = "/api/charging-network/v1"
 V = VERSIONS["2.3.0"]
@@ -96,7 +96,7 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
             )
 
 
-async def test_the_real_samples_are_served_equal(database: Database, shared: Path) -> None:
+async def test_the_real_samples_are_served_equal(app: Any, database: Database, shared: Path) -> None:
     """Contract sections 1, 2 and 3 against the stored answers of the real service."""
     samples = shared / "fintraffic-api" / "samples"
     operators = json.loads((samples / "operators.full.2026-06-18.json").read_text())
@@ -105,7 +105,7 @@ async def test_the_real_samples_are_served_equal(database: Database, shared: Pat
     ids = {evse["id"] for feature in locations for evse in feature["properties"]["evses"]}
     unseen = {i: {"evseId": i, "modifiedAt": "2026-06-01T00:00:00.000Z", "status": "AVAILABLE"} for i in ids}
     await load(database, operators, locations, unseen | statuses)
-    app = create_api(database, options=ApiOptions())
+    await settled(database)
     assert (await call(app, f"{BASE}/operators")).json() == operators
     served = {f["properties"]["id"]: f for f in (await call(app, f"{BASE}/locations/all")).json()["features"]}
     for feature in locations:
@@ -117,9 +117,8 @@ async def test_the_real_samples_are_served_equal(database: Database, shared: Pat
 
 
 @pytest.mark.parametrize("path", ["operators", "locations", "locations/statuses", "tariffs"])
-async def test_http_rules(database: Database, path: str) -> None:
+async def test_http_rules(app: Any, path: str) -> None:
     """Contract section 0: gzip, 406, ETag and 304, CORS, OPTIONS, HEAD, 404."""
-    app = create_api(database, options=ApiOptions())
     reply = await call(app, f"{BASE}/{path}")
     assert reply.status == 200 and reply.headers["access-control-allow-origin"] == "*"
     assert (await call(app, f"{BASE}/{path}", headers={"if-none-match": reply.headers["etag"]})).status == 304
@@ -134,9 +133,8 @@ async def test_http_rules(database: Database, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["locations", "locations/statuses", "tariffs"])
-async def test_pages(database: Database, path: str) -> None:
+async def test_pages(app: Any, path: str) -> None:
     """Contract section 0, pagination: limits, the way to /all, cursors."""
-    app = create_api(database, options=ApiOptions())
     everything = await call(app, f"{BASE}/{path}?limit=ALL&cursor=x")
     assert (everything.status, everything.headers["location"]) == (302, f"{BASE}/{path}/all")
     wrong = await call(app, f"{BASE}/{path}?limit=10")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.model import objects
 from tests.asgi import Reply, call
 from tests.e2e.cpo import location
+from tests.feed.conftest import serving, settled
 from tests.interface import Ocpi
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
@@ -79,8 +81,10 @@ class Pusher:
 
     async def features(self) -> list[dict[str, Any]]:
         """The public form of what is shown."""
-        api = create_api(self.ocpi.db, options=ApiOptions())
-        reply = await call(api, "/api/charging-network/v1/locations")
+        await settled(self.ocpi.db)
+        with tempfile.TemporaryDirectory() as folder:
+            async with serving(self.ocpi.db, Path(folder)) as api:
+                reply = await call(api, "/api/charging-network/v1/locations")
         assert reply.status == 200, reply.body
         found: list[dict[str, Any]] = reply.json()["features"]
         return found

@@ -15,12 +15,14 @@ from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
 from ocpi_nap.cli.simulate import simulate
+from ocpi_nap.cli.snapshots import snapshots_app
 from ocpi_nap.registry import RegistryError
 
 app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
 app.add_typer(platform_app, name="platform")
 app.add_typer(db_app, name="db")
+app.add_typer(snapshots_app, name="snapshots")
 
 
 @app.command()
@@ -46,6 +48,14 @@ def jobs() -> None:
     from ocpi_nap.cli.serve import run_background
 
     run_background()
+
+
+@app.command(hidden=True)
+def feed() -> None:
+    """The rendering process of `serve`."""
+    from ocpi_nap.cli.rendering import run_feed
+
+    run_feed()
 
 
 def main() -> None:
