@@ -2,7 +2,7 @@
 VENV := .venv
 PYTHON ?= python3
 
-.PHONY: demo serve test bench lint clean lock screenshots
+.PHONY: demo serve test conformance bench lint clean lock screenshots
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
@@ -24,6 +24,9 @@ serve: $(VENV)/.run  ## the service on http://127.0.0.1:8000
 
 test: $(VENV)/.dev  ## all tests, with the embedded PostgreSQL and MQTT broker
 	$(VENV)/bin/pytest -q -n auto
+
+conformance: $(VENV)/.dev  ## docs/conformance.md, from the marks on the tests
+	$(VENV)/bin/python -m tests.conformance
 
 bench: $(VENV)/.run  ## the speed figures, as a table and in bench/history/
 	$(VENV)/bin/python -m bench.run

@@ -54,8 +54,16 @@ class Nap:
 
     def workers(self) -> list[int]:
         """Process ids of the web workers."""
+        return self._children(b"multiprocessing.spawn")
+
+    def renderer(self) -> int:
+        """Process id of the process that renders."""
+        (pid,) = self._children(b"ocpi_nap\0feed")
+        return pid
+
+    def _children(self, command: bytes) -> list[int]:
         children = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"multiprocessing.spawn" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @asynccontextmanager

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from bench import wrk
 from bench.nap import API, Nap
@@ -26,6 +30,8 @@ async def run(nap: Nap, seconds: int) -> dict[str, Any]:
             await nap.onboard(platform)
             await pull_platform(nap.context, spec.name, full=True)
 
+        found["page_cold_ms"] = await _cold_pages(nap)
+
         async def load(path: str) -> wrk.Load:
             return await asyncio.to_thread(wrk.run, nap.url + API + path, seconds=seconds, connections=64, headers=_GZIP)
 
@@ -34,7 +40,22 @@ async def run(nap: Nap, seconds: int) -> dict[str, Any]:
             quiet = await load(path)
             found |= {f"{name}_per_second": quiet.per_second, f"{name}_p99_ms": quiet.p99_ms, f"{name}_failed": quiet.failed}
     found["worker_memory_mb"] = max(_resident_mb(pid) for pid in nap.workers())
+    found["renderer_memory_mb"] = _resident_mb(nap.renderer())
     return found
+
+
+async def _cold_pages(nap: Nap) -> float:
+    """Milliseconds of a page of locations that no worker has, the median of all pages read once."""
+    taken: list[float] = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=False, limit=1)) as session:
+        cursor: str | None = ""
+        while cursor is not None:
+            began = time.perf_counter()
+            async with session.get(nap.url + API + "/locations", params={"cursor": cursor} if cursor else {}) as answer:
+                body = await answer.read()
+            taken.append((time.perf_counter() - began) * 1000)
+            cursor = json.loads(body)["pagination"].get("nextCursor")
+    return sorted(taken)[len(taken) // 2]
 
 
 def _resident_mb(pid: int) -> float:

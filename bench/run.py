@@ -1,6 +1,6 @@
 """Run all benchmarks, print the table, keep the figures in bench/history/ (named by version, commit and time).
 
-python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,reading] [--no-history]
+python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,reading,snapshots] [--no-history]
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import crawl, freshness, pushes, reading, wrk
+from bench import crawl, freshness, pushes, reading, snapshots, wrk
 from bench.nap import running
 from ocpi_nap import __version__
 
 _HISTORY = Path(__file__).parent / "history"
-_PARTS = ("pushes", "crawl", "freshness", "reading")
+_PARTS = ("pushes", "crawl", "freshness", "reading", "snapshots")
 # name, what it is, target, at least (True) or at most
 _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("patch_per_second", "PATCH of an EVSE status, durable, 64 connections: a second", 4000, True),
@@ -42,9 +42,19 @@ _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("mqtt_p99_ms", "… on MQTT after, p99, ms", 100, False),
     ("page_per_second", "page of 500 locations, warm, gzip: a second", 1000, True),
     ("page_p99_ms", "… p99, ms", None, False),
-    ("statuses_all_per_second", "all 19,800 statuses, warm, gzip: a second", None, True),
+    ("page_cold_ms", "… made anew, ms", 20, False),
+    ("statuses_all_per_second", "all 19,800 statuses, warm, gzip: a second", 500, True),
     ("locations_all_per_second", "all 3,800 locations, warm, gzip: a second", None, True),
     ("worker_memory_mb", "memory of a worker with Finland's network, MB", 250, False),
+    ("renderer_memory_mb", "… of the process that renders", 250, False),
+    *(
+        (f"snapshot_{count}_{name}", label.format(count), None, False)
+        for count in snapshots.SIZES
+        for name, label in (
+            ("cpu_s", "snapshots of {:,} locations, 1 % changed: CPU s"), ("s", "… s"), ("memory_mb", "… memory above idle, MB"),
+            ("bulk_cpu_s", "… the bulk formats, all made anew: CPU s"), ("bulk_memory_mb", "… memory of that process, MB"),
+        )
+    ),
 )
 
 
@@ -81,6 +91,8 @@ async def _measure(parts: list[str], seconds: int, locations: int) -> dict[str, 
                         figures |= await freshness.run(nap, seconds)
                     case "reading":
                         figures |= await reading.run(nap, seconds)
+                    case "snapshots":
+                        figures |= await snapshots.run(folder)
                     case _:
                         raise SystemExit(f"unknown part {part}: one of {', '.join(_PARTS)}")
     return figures

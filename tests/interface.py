@@ -21,10 +21,11 @@ from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 from tests.asgi import Reply, call
 
 LARGEST = 100_000
@@ -42,6 +43,10 @@ class Ocpi:
     issues: IssueLog
     receiver: ReceiverService
     repairs: list[NodeKey] = field(default_factory=list)
+
+    def served_at(self, url: str) -> OcpiApp:
+        """The interface for callers who reach it at this URL, with the usual limit of bodies."""
+        return _app(self.registry, self.receiver, OcpiOptions("/ocpi", url, "FI", "NAP", 1 << 20, OUTAGES))
 
     async def platform(self, version: str, *parties: str, **settings: Any) -> str:
         """Register a platform for FI parties (ABC if none are named); returns its token B."""
@@ -70,6 +75,11 @@ class Ocpi:
         return {table: await self.db.fetch_all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
 
 
+def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:
+    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0))
+    return OcpiApp(authenticator, CredentialsService(registry), receiver, options)
+
+
 @asynccontextmanager
 async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
     """The interface over a database."""
@@ -82,8 +92,8 @@ async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
         repairs.append(address)
 
     receiver = ReceiverService(database, writer, issues, repair)
-    options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST)
-    app = OcpiApp(TokenAuthenticator(database), CredentialsService(registry), receiver, options)
+    options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST, OUTAGES)
+    app = _app(registry, receiver, options)
     running = asyncio.create_task(writer.run())
     yield Ocpi(app, database, registry, issues, receiver, repairs)
     running.cancel()

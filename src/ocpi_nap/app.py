@@ -25,10 +25,11 @@ from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.settings import Settings
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 from ocpi_nap.web.context import OidcOptions, SiteOptions
 from ocpi_nap.web.site import create_site, serves
 
@@ -74,13 +75,8 @@ def site_options(settings: Settings) -> SiteOptions:
         )  # fmt: skip
     return SiteOptions(
         public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding,
-        publish_environments=published(settings), oidc=oidc,
+        publish_environments=settings.environments, oidc=oidc,
     )  # fmt: skip
-
-
-def published(settings: Settings) -> tuple[str, ...]:
-    """The environments whose data the public sees."""
-    return tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
 
 
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
@@ -131,12 +127,13 @@ class App:
         settings = self._settings
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
-        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault))
         counting = CountingAuthenticator(authenticator, db)
         receiver = ReceiverService(db, writer, issues, RepairQueue(db))
-        options = OcpiOptions("/ocpi", settings.ocpi_url, settings.country_code.upper(), settings.party_id.upper(), settings.max_body_bytes)
+        party = (settings.country_code.upper(), settings.party_id.upper())
+        options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(counting, CredentialsService(registry), receiver, options)
-        self._api = create_api(db, options=ApiOptions(publish_environments=published(settings), strict_gzip=settings.strict_gzip))
+        self._api = create_api(db, settings.feed_dir, options=ApiOptions(settings.strict_gzip, settings.bulk_seconds))
         self._site = create_site(db, registry, site_options(settings))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]

@@ -38,12 +38,24 @@ class Settings(BaseSettings):
     oidc_roles: str = Field("viewer=viewer,operator=operator,admin=admin", description="Roles and the claim values that give them.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
+    snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
+    bulk_seconds: int = Field(300, ge=1, description="Age at which a bulk file is made again when it is asked for and something changed.")
     change_days: int = Field(7, description="How long the change feed is kept.")
 
     @property
     def ocpi_url(self) -> str:
         """Base of our OCPI interface, without trailing slash."""
         return self.public_url.rstrip("/") + "/ocpi"
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Whose data is published."""
+        return tuple(part.strip() for part in self.publish_environments.split(",") if part.strip())
+
+    @property
+    def feed_dir(self) -> Path:
+        """What this node renders for the public, fragments and snapshots: a cache."""
+        return self.data_dir / "feed"
 
     @property
     def versions_url(self) -> str:

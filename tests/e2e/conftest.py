@@ -80,7 +80,7 @@ def nap(dsn: str, tmp_path: Path) -> Iterator[Nap]:
 
 
 def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:

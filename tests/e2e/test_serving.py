@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,7 @@ async def test_http_as_clients_write_it(nap: Nap) -> None:
         assert (status, envelope["status_code"]) == (expected, 1000)
     assert (await cpo.push("GET", "FI/ABC/P%C3%B6yt%C3%A4"))[1]["data"]["id"] == "Pöytä"
     status, envelope = await (await Wire.open(nap)).ask("no HTTP")
-    assert (status, envelope["status_code"]) == (400, 2001)
+    assert (status, envelope["status_code"]) == (400, 2000)
     await cpo.stop()
 
 
@@ -169,8 +171,8 @@ async def test_documentation_health_and_metrics(nap: Nap) -> None:
 GUIDE = Path(__file__).resolve().parents[2] / "docs/data.md"
 
 
-async def test_the_guide_for_data_users(nap: Nap) -> None:
-    """Each address in docs/data.md answers as printed there (… stands for anything), and the Python example runs."""
+async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
+    """Each address in docs/data.md answers as printed there (… stands for anything), and the Python examples run."""
     cpo = await Cpo("2.3.0", count=1).start()
     await nap.cli(
         "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
@@ -181,17 +183,56 @@ async def test_the_guide_for_data_users(nap: Nap) -> None:
         while not await count(nap, "locations", "features") or not await count(nap, "tariffs", "tariffs"):
             pass
     guide = GUIDE.read_text().replace("http://127.0.0.1:8000", nap.url)
-    examples = re.findall(r"```console\n\$ curl (.*?)(\S+)\n(.*?)\n```", guide, re.DOTALL)
-    assert len(examples) == 5
+    examples = re.findall(r"```console\n\$ curl (.*?)\"?(http\S+?)\"?\n(.*?)\n```", guide, re.DOTALL)
+    assert len(examples) == 7
     for options, url, printed in examples:
         accepted = {"Accept-Encoding": "gzip" if "--compressed" in options else "identity"}
         status, _, body = await read(nap, url.removeprefix(nap.url), **accepted)
         answer = str(status) if "http_code" in options else body.decode()
         assert re.fullmatch(".*".join(re.escape(part) for part in printed.split("…")), answer, re.DOTALL), (url, answer)
-    code = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0]
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert out.decode() == "Asema 0 1/1 free\n"
+    codes = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    for code, printed in zip(codes, ("Abc Lataus 1 22000\n", "Asema 0 1/1 free\n"), strict=True):
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE, cwd=tmp_path)
+        out, _ = await process.communicate()
+        assert out.decode() == printed
+    await cpo.stop()
+
+
+def _renderer(nap: Nap) -> int | None:
+    """Process id of the node's process that renders."""
+    folder = f"OCPI_NAP_DATA_DIR={nap.environment['OCPI_NAP_DATA_DIR']}\0".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"ocpi_nap\0feed" in (process / "cmdline").read_bytes() and folder in (process / "environ").read_bytes() + b"\0":
+                return int(process.name)
+    return None
+
+
+async def test_a_killed_renderer(nap: Nap) -> None:
+    """It is started again and goes on; meanwhile what was rendered is served; the snapshots are listed."""
+    cpo = await Cpo("2.3.0", count=2).start()
+    await nap.cli(
+        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus",
+    )  # fmt: skip
+    await nap.cli("platform", "register", "acme")
+    async with asyncio.timeout(60):
+        while await count(nap, "locations", "features") < 2:
+            pass
+        first = _renderer(nap)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        status, _, body = await read(nap, f"{API}/locations")
+        assert (status, len(json.loads(body)["features"])) == (200, 2)
+        assert (await cpo.push("PATCH", "FI/ABC/L1/U1", {"status": "CHARGING", "last_updated": "2026-03-01T00:00:00Z"}))[0] == 200
+        for path in ("locations/statuses", "locations/statuses/all"):
+            while b"CHARGING" not in (await read(nap, f"{API}/{path}"))[2]:
+                pass
+    assert _renderer(nap) not in (None, first)
+    listed = {row["name"]: row for row in json.loads(await nap.cli("snapshots", "list", "--json"))}
+    assert (listed["locations-1"]["rows"], listed["locations-1"]["held_rows"]) == (2, None)
+    assert "locations-1: 2 rows" in await nap.cli("snapshots", "list")
+    assert "will be published" in await nap.cli("snapshots", "release")
     await cpo.stop()
 
 

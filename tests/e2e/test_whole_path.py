@@ -62,6 +62,7 @@ async def _register(nap: Nap, cpo: Cpo) -> None:
     assert cpo.token_b not in json.dumps(shown) and cpo.token_a not in json.dumps(shown)
 
 
+@pytest.mark.holds("R74", "R75", "R80", "R85", "I-31")
 async def test_register_pull_push_publish(nap: Nap, cpo: Cpo) -> None:
     """R74–R80 with call-backs inside our POST, R111–R124, R143–R152, contract sections 1 to 4 and 7."""
     client, messages = await _subscribe(nap.mqtt_port)
@@ -123,6 +124,7 @@ async def test_receiver(nap: Nap, cpo: Cpo) -> None:
     assert (await cpo.push("GET", "FI/ABC/T9", module="tariffs"))[0] == 404
 
 
+@pytest.mark.holds("R108")
 async def test_leaving(nap: Nap, cpo: Cpo) -> None:
     """R108: our side ends unregistered, token B is void."""
     await _register(nap, cpo)
@@ -131,6 +133,7 @@ async def test_leaving(nap: Nap, cpo: Cpo) -> None:
     assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 401
 
 
+@pytest.mark.holds("R101", "R102")
 async def test_rotation(nap: Nap, cpo: Cpo) -> None:
     """R102, D18: new tokens on both sides; the old token B ends with the first use of the new one."""
     await _register(nap, cpo)
@@ -144,6 +147,7 @@ async def test_rotation(nap: Nap, cpo: Cpo) -> None:
     assert (await cpo.push("GET", "FI/ABC/L1"))[0] == 200
 
 
+@pytest.mark.holds("R8", "R87", "R88", "R90", "R93", "R94", "R106")
 async def test_the_cpo_starts_it(nap: Nap, cpo: Cpo) -> None:
     """R87-R94, R106: POST with a token A of ours, 405 afterwards, DELETE ends it."""
     await nap.cli(

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import objects
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.platform import Operator, PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import registry
 from ocpi_nap.store.database import Database
 from tests.asgi import call
+from tests.feed.conftest import settled
 
 BASE = "/api/charging-network/v1"
 V = VERSIONS["2.3.0"]
@@ -77,7 +76,7 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
         context = Context(platform, V, PlatformSettings(), "push", created)
         # created long before the source's last change: the receipt must not look 24 h behind it
         context.received_at = datetime.fromisoformat(p["modifiedAt"])
-        key = (platform, *party, id_key(p["id"], "2.3.0"))
+        key = (platform, *party, V.id_key(p["id"]))
         outcomes = await write_documents(db, [prepare_put(Operation("put", "location", NodeKey(*party, p["id"]), key, context, raw))])
         assert outcomes[0].created
         await db.execute("UPDATE location SET created_at = %s WHERE id = %s AND party_id = %s", (created, p["id"], party[1]))
@@ -93,11 +92,11 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
             )
             await db.execute(
                 "UPDATE evse_state SET status_at = %s WHERE uid_key = %s",
-                (datetime.fromisoformat(statuses[evse["id"]]["modifiedAt"]), id_key(evse["id"], "2.3.0")),
+                (datetime.fromisoformat(statuses[evse["id"]]["modifiedAt"]), V.id_key(evse["id"])),
             )
 
 
-async def test_the_real_samples_are_served_equal(database: Database, shared: Path) -> None:
+async def test_the_real_samples_are_served_equal(app: Any, database: Database, shared: Path) -> None:
     """Contract sections 1, 2 and 3 against the stored answers of the real service."""
     samples = shared / "fintraffic-api" / "samples"
     operators = json.loads((samples / "operators.full.2026-06-18.json").read_text())
@@ -106,7 +105,7 @@ async def test_the_real_samples_are_served_equal(database: Database, shared: Pat
     ids = {evse["id"] for feature in locations for evse in feature["properties"]["evses"]}
     unseen = {i: {"evseId": i, "modifiedAt": "2026-06-01T00:00:00.000Z", "status": "AVAILABLE"} for i in ids}
     await load(database, operators, locations, unseen | statuses)
-    app = create_api(database, options=ApiOptions())
+    await settled(database)
     assert (await call(app, f"{BASE}/operators")).json() == operators
     served = {f["properties"]["id"]: f for f in (await call(app, f"{BASE}/locations/all")).json()["features"]}
     for feature in locations:
@@ -118,9 +117,8 @@ async def test_the_real_samples_are_served_equal(database: Database, shared: Pat
 
 
 @pytest.mark.parametrize("path", ["operators", "locations", "locations/statuses", "tariffs"])
-async def test_http_rules(database: Database, path: str) -> None:
+async def test_http_rules(app: Any, path: str) -> None:
     """Contract section 0: gzip, 406, ETag and 304, CORS, OPTIONS, HEAD, 404."""
-    app = create_api(database, options=ApiOptions())
     reply = await call(app, f"{BASE}/{path}")
     assert reply.status == 200 and reply.headers["access-control-allow-origin"] == "*"
     assert (await call(app, f"{BASE}/{path}", headers={"if-none-match": reply.headers["etag"]})).status == 304
@@ -135,9 +133,8 @@ async def test_http_rules(database: Database, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["locations", "locations/statuses", "tariffs"])
-async def test_pages(database: Database, path: str) -> None:
+async def test_pages(app: Any, path: str) -> None:
     """Contract section 0, pagination: limits, the way to /all, cursors."""
-    app = create_api(database, options=ApiOptions())
     everything = await call(app, f"{BASE}/{path}?limit=ALL&cursor=x")
     assert (everything.status, everything.headers["location"]) == (302, f"{BASE}/{path}/all")
     wrong = await call(app, f"{BASE}/{path}?limit=10")

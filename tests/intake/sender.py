@@ -12,6 +12,7 @@ from aiohttp import web
 from ocpi_nap.intake.crawl import ModuleReport, pull
 from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi.client import Peer
+from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.store import registry as sql
 from tests.interface import Ocpi
 
@@ -46,13 +47,15 @@ class Sender:
         self.handler: Handler = by_offset(2)
         self.asked: list[web.Request] = []
         self.name = f"s{version}"
+        self.found: Any = None
+        """Given for any id that is asked for."""
 
     async def serve(self, request: web.Request) -> Answer:
         self.asked.append(request)
         items = self.tariffs if request.path == "/tariffs" else self.locations
-        parts = request.path.split("/")
-        if len(parts) == 3:
-            found = [item for item in self.locations if item["id"] == parts[2]]
+        if request.path.startswith("/locations/"):
+            wanted = request.path.removeprefix("/locations/")
+            found = [item for item in self.locations if self.found is item or item["id"] == wanted]
             return page(found[0]) if found else web.json_response({"status_code": 2003}, status=404)
         answer = self.handler(request, items)
         return await answer if hasattr(answer, "__await__") else answer
@@ -63,6 +66,14 @@ class Sender:
     def peer(self, platform: Platform, party: Party | None = None) -> Peer:
         return self.ocpi.registry.peer(platform, "token-c", party=party)
 
+    async def token_b(self) -> str:
+        """A token to push with."""
+        platform = await self.platform()
+        async with self.ocpi.db.transaction() as conn:
+            await conn.execute("DELETE FROM token WHERE platform_id = %s", (platform.id,))
+            await sql.add_token(conn, platform.id, "B", "active", hash_token("token.b"))
+        return "token.b"
+
     async def pull(self, *, full: bool = True, confirm: bool = False) -> dict[str, ModuleReport]:
         platform = await self.platform()
         client = self.ocpi.registry.client
@@ -70,11 +81,14 @@ class Sender:
 
 
 @asynccontextmanager
-async def sender(ocpi: Ocpi, version: str = "2.2.1", parties: tuple[str, ...] = ("ABC",), **settings: Any) -> AsyncIterator[Sender]:
+async def sender(
+    ocpi: Ocpi, version: str = "2.2.1", parties: tuple[str, ...] = ("ABC",), *, name: str | None = None, **settings: Any
+) -> AsyncIterator[Sender]:
     """Start it, with a registered platform that has its endpoints."""
     app = web.Application()
     runner = web.AppRunner(app)
     made = Sender(ocpi, "", version)
+    made.name = name or made.name
     app.router.add_route("*", "/{path:.*}", made.serve)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

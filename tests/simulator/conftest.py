@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,7 @@ import pytest
 from ocpi_nap.cli.inside import served_inside
 from ocpi_nap.intake.crawl import ModuleReport, pull
 from ocpi_nap.ocpi.client import Peer
-from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry, handshake, onboarding
-from ocpi_nap.registry.auth import TokenAuthenticator
-from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.simulator.network import NetworkSpec, SimulatedOperator
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
 from ocpi_nap.store.database import Database
@@ -75,17 +71,22 @@ class Nap:
             yield platform
 
 
-@pytest.fixture
-async def nap(ocpi: Ocpi, tmp_path: Path) -> AsyncIterator[Nap]:
-    async with AsyncExitStack() as stack:
-        served: list[Any] = []
+@asynccontextmanager
+async def on_http(ocpi: Ocpi) -> AsyncIterator[Nap]:
+    """The interface on a port of its own."""
+    served: list[Any] = []
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await served[0](scope, receive, send)
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await served[0](scope, receive, send)
 
-        port = await stack.enter_async_context(served_inside(app))
+    async with served_inside(app) as port:
         url = f"http://127.0.0.1:{port}/ocpi"
         ocpi.registry.identity = replace(ocpi.registry.identity, versions_url=f"{url}/versions")
-        options = OcpiOptions("/ocpi", url, "FI", "NAP", 1 << 20)
-        served.append(OcpiApp(TokenAuthenticator(ocpi.db), CredentialsService(ocpi.registry), ocpi.receiver, options))
+        served.append(ocpi.served_at(url))
         yield Nap(ocpi, ocpi.registry, ocpi.db)
+
+
+@pytest.fixture
+async def nap(ocpi: Ocpi) -> AsyncIterator[Nap]:
+    async with on_http(ocpi) as made:
+        yield made

@@ -19,7 +19,10 @@ from tests.simulator.conftest import Nap
 def cases(needs: str, tolerated: bool) -> list[Any]:
     """Each such fault in each version it can occur in."""
     chosen = [fault for fault in FAULTS.values() if fault.needs in needs.split("|") and fault.tolerated is tolerated]
-    return [pytest.param(fault, version, id=f"{fault.name}-{version}") for fault in chosen for version in fault.versions]
+    return [
+        pytest.param(fault, version, id=f"{fault.name}-{version}", marks=pytest.mark.holds(fault.reference))
+        for fault in chosen for version in fault.versions
+    ]  # fmt: skip
 
 
 def expected(platform: SimulatedPlatform) -> dict[str, int]:
@@ -102,6 +105,23 @@ async def test_no_deltas(nap: Nap, version: str) -> None:
         report = (await nap.pull(full=False))["locations"]
         assert not report.complete and report.error and "date_from" in report.error
         assert await nap.counts() == expected(platform)
+
+
+@pytest.mark.parametrize(("fault", "version"), cases("delta", True))
+async def test_tolerated_deltas(nap: Nap, fault: Fault, version: str) -> None:
+    """A pull since a date is complete and takes nothing away; what changed is taken."""
+    async with nap.platform(version) as platform:
+        await nap.add(platform, **fault.settings)
+        await nap.register()
+        await nap.pull()
+        platform.faults = (fault.name,)
+        now = format_ms(datetime.now(UTC))
+        for number in range(len(platform.network.locations)):
+            platform.network.set_status(number, 0, "RESERVED", now)
+        report = (await nap.pull(full=False))["locations"]
+        assert report.complete and report.counts.objects >= len(platform.network.locations)
+        assert await nap.counts() == expected(platform)
+        assert await status_of(nap, platform.network.locations[0]["evses"][0]["uid"]) == "RESERVED"
 
 
 async def pushing(nap: Nap, platform: SimulatedPlatform, fault: Fault) -> tuple[dict[str, Any], int]:

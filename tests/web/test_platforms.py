@@ -15,6 +15,7 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.registry import onboarding
 from ocpi_nap.registry.auth import TokenAuthenticator
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.store import crawls
 from ocpi_nap.store import registry as registry_sql
 from ocpi_nap.store.activity import count_operators
@@ -185,14 +186,20 @@ async def test_withheld_withdrawals_are_decided(site: Site) -> None:
     await add_acme(site)
     platform_id = await connect(site)
     await withholding(site, platform_id)
+    await site.db.execute(
+        "INSERT INTO location (platform_id, country_code, party_id, id_key, id, source_version, via, raw, doc, received_at, created_at,"
+        " modified_at, publish) VALUES (%s, 'FI', 'ABC', 'l1', 'L1', '2.2.1', 'pull', '{}', '{}', now(), now(), now(), true)",
+        (platform_id,),
+    )
+    key = (platform_id, "FI", "ABC", "l1")
+    pk = (await crawls.known_objects(site.db, "locations", platform_id))[key].pk
+    await crawls.mark_missed(site.db, "locations", [pk], datetime.now(UTC))
     assert "55 withheld" in (await site.client.get("/console/platforms")).text
     assert "55 locations would be withdrawn" in (await site.client.get("/console/platforms/acme")).text
-    last = await crawls.last_complete(site.db, platform_id, "locations", "platform", full=True)
-    assert last is not None and last[1] == 55
+    assert (await crawls.known_objects(site.db, "locations", platform_id))[key].missed
     assert (await site.form("/console/platforms/acme", "/console/platforms/acme/withheld")).status_code == 303
     assert "would be withdrawn" not in (await site.client.get("/console/platforms/acme")).text
-    last = await crawls.last_complete(site.db, platform_id, "locations", "platform", full=True)
-    assert last is not None and last[1] == 0, "the next full pull holds it back again"
+    assert not (await crawls.known_objects(site.db, "locations", platform_id))[key].missed, "the next full pull holds it back again"
     assert (name, "refused withdrawals", "acme") in await site.acts()
     await withholding(site, platform_id)
     text = (await site.client.get("/console/platforms/acme")).text
@@ -209,7 +216,7 @@ async def test_contacts_and_pushes_are_counted(site: Site) -> None:
                               operators=["FI*ABC;Acme"])  # fmt: skip
     await site.registry.add(record)
     platform_id = await connect(site)
-    counting = CountingAuthenticator(TokenAuthenticator(site.db), site.db)
+    counting = CountingAuthenticator(TokenAuthenticator(site.db, Hints(site.db, site.registry.vault)), site.db)
     for _ in range(7):
         assert await counting.authenticate(["token-b"], cached=True) is not None
     assert await counting.authenticate(["wrong"], cached=True) is None

@@ -9,11 +9,13 @@ import click
 import typer
 
 from ocpi_nap.app import collect_garbage_rarely
+from ocpi_nap.cli.check import check
 from ocpi_nap.cli.db import db_app
 from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
 from ocpi_nap.cli.simulate import simulate
+from ocpi_nap.cli.snapshots import snapshots_app
 from ocpi_nap.cli.user import user_app
 from ocpi_nap.registry import RegistryError
 
@@ -21,6 +23,7 @@ app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, p
                   help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
 app.add_typer(platform_app, name="platform")
 app.add_typer(db_app, name="db")
+app.add_typer(snapshots_app, name="snapshots")
 app.add_typer(user_app, name="user")
 
 
@@ -36,6 +39,7 @@ def serve(
     run(host, port, workers)
 
 
+app.command()(check)
 app.command()(simulate)
 app.command()(demo)
 
@@ -46,6 +50,14 @@ def jobs() -> None:
     from ocpi_nap.cli.serve import run_background
 
     run_background()
+
+
+@app.command(hidden=True)
+def feed() -> None:
+    """The rendering process of `serve`."""
+    from ocpi_nap.cli.rendering import run_feed
+
+    run_feed()
 
 
 def main() -> None:

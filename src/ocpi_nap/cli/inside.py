@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
+
+from ocpi_nap.cli.wire import EnvelopingProtocol
 
 
 class _Server(uvicorn.Server):
@@ -22,8 +25,11 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def served_inside(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
     """Serve until the block ends; gives the port. Raises OSError when the address cannot be used."""
-    config = uvicorn.Config(app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none")
-    listening = config.bind_socket()
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="off", log_config=None, access_log=False, ws="none", http=EnvelopingProtocol
+    )  # fmt: skip
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=config.backlog)  # whoever is told the port may connect at once
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

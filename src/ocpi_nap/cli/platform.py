@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +18,11 @@ from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
 from ocpi_nap.model.platform import Platform
-from ocpi_nap.registry import handshake, onboarding
+from ocpi_nap.model.timestamps import format_z
+from ocpi_nap.ocpi import tokens
+from ocpi_nap.registry import handshake, onboarding, recovery, static
+from ocpi_nap.registry.outcomes import NEXT
+from ocpi_nap.store.registry import load_events
 
 platform_app = typer.Typer(help="CPO platforms.", no_args_is_help=True)
 T = TypeVar("T")
@@ -57,7 +62,7 @@ def add(
         records = [onboarding.check(
             name=name or "", versions_url=versions_url or "", token=token, token_encoding=token_encoding, party_id=party_id or "",
             country_code=country_code or "", environment=environment, operators=operator or [],
-            settings=_pairs(settings),
+            settings=setting_pairs(settings),
         )]  # fmt: skip
 
     async def act(context: Context) -> None:
@@ -70,7 +75,8 @@ def add(
     _run(act)
 
 
-def _pairs(items: list[str] | None) -> dict[str, str]:
+def setting_pairs(items: list[str] | None) -> dict[str, str]:
+    """`--set key=value` options as a mapping; CliError when one has no `=`."""
     pairs = [item.partition("=") for item in items or []]
     for key, sign, _ in pairs:
         if not sign:
@@ -89,7 +95,7 @@ def change(
 ) -> None:
     """Change the onboarding record; the registration stays."""
     changed = onboarding.check_change(
-        versions_url=versions_url, token_encoding=token_encoding, settings=_pairs(settings), operators=operator or [],
+        versions_url=versions_url, token_encoding=token_encoding, settings=setting_pairs(settings), operators=operator or [],
         without=remove_operator or [],
     )  # fmt: skip
     _run(lambda context: context.registry.change(name, changed))
@@ -118,6 +124,29 @@ def rotate(name: Name, upgrade: Annotated[bool, typer.Option(help="Take the high
     """Exchange new tokens with the platform."""
     platform = _run(lambda context: handshake.rotate(context.registry, name, upgrade=upgrade, say=print))
     print(f"{name} has new tokens on both sides, with OCPI {platform.version}.")
+
+
+@platform_app.command()
+def refresh(name: Name) -> None:
+    """Read the platform's versions and endpoints again."""
+    changed = _run(lambda context: handshake.refresh_endpoints(context.registry, name))
+    print(f"{name}: {'endpoints changed' if changed else 'the endpoints are as before'}.")
+
+
+@platform_app.command("set-token")
+def set_token(
+    name: Name,
+    token_b: Annotated[str | None, typer.Option(help="The token they use on us; `new` makes one and prints it.")] = None,
+    token_c: Annotated[str | None, typer.Option(help="The token that we send them.")] = None,
+) -> None:
+    """Take tokens that were agreed outside the protocol, without a new registration."""
+    if token_b is None and token_c is None:
+        raise CliError("--token-b or --token-c is required.")
+    made = tokens.generate() if token_b == "new" else None
+    platform = _run(lambda context: static.set_tokens(context.registry, name, token_b=made or token_b, token_c=token_c, say=print))
+    print(f"{name} is {platform.state} with the given tokens.")
+    if made is not None:
+        print(made)
 
 
 @platform_app.command()
@@ -167,10 +196,18 @@ def _as_dict(platform: Platform) -> dict[str, Any]:
 
 @platform_app.command()
 def show(name: Name, as_json: Json = False) -> None:
-    """One platform: state, version, operators, last error."""
-    platform = _run(lambda context: context.registry.platform(name))
+    """One platform: state, version, operators, last error, what to do, and what happened last."""
+
+    async def read(context: Context) -> tuple[Platform, list[tuple[datetime, str, str]]]:
+        await recovery.settle(context.registry)
+        found = await context.registry.platform(name)
+        return found, await load_events(context.db, found.id)
+
+    platform, events = _run(read)
+    happened = [{"at": format_z(at), "step": step, "message": message} for at, step, message in events]
+    advice = (platform.last_error or {}).get("advice") or NEXT[platform.state].format(name)
     if as_json:
-        print(json.dumps(_as_dict(platform), ensure_ascii=False, indent=2))
+        print(json.dumps({**_as_dict(platform), "advice": advice, "events": happened}, ensure_ascii=False, indent=2))
         return
     print(f"{platform.name}: {platform.state}{', paused' if platform.paused else ''} ({platform.environment})")
     print(f"  OCPI {platform.version or '-'}, platform {platform.country_code}*{platform.party_id}, {platform.versions_url}")
@@ -178,13 +215,21 @@ def show(name: Name, as_json: Json = False) -> None:
         print(f"  operator {operator.id} {operator.name} {operator.url or ''}".rstrip())
     if platform.last_error:
         print(f"  last error ({platform.last_error['at']}, step {platform.last_error['step']}): {platform.last_error['message']}")
-        print(f"  {platform.last_error['advice']}")
+    if advice:
+        print(f"  {advice}")
+    for event in happened:
+        print(f"  {event['at']} {event['step']}: {event['message']}")
 
 
 @platform_app.command("list")
 def list_platforms(as_json: Json = False) -> None:
     """All platforms."""
-    platforms = _run(lambda context: context.registry.platforms())
+
+    async def read(context: Context) -> list[Platform]:
+        await recovery.settle(context.registry)
+        return await context.registry.platforms()
+
+    platforms = _run(read)
     if as_json:
         print(json.dumps([_as_dict(platform) for platform in platforms], ensure_ascii=False, indent=2))
         return

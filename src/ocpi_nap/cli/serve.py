@@ -1,4 +1,4 @@
-"""`ocpi-nap serve`: the database and broker, the web workers, and one background process."""
+"""`ocpi-nap serve`: the database and broker, the web workers, the process that renders, and the background process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -18,8 +16,11 @@ import uvicorn
 import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
+from ocpi_nap.cli import rendering
+from ocpi_nap.cli.children import Child, orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import StatusPublisher
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
@@ -27,7 +28,7 @@ from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, TaskJob, Work, 
 from ocpi_nap.intake.tasks import run_task
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
-from ocpi_nap.registry import Registry, RegistryError, handshake
+from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.embedded import EmbeddedPostgres
@@ -47,15 +48,15 @@ def run(host: str, port: int, workers: int) -> None:
         broker, publisher_url = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
-        background = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
-        stack.callback(_stop, background)
+        rendering.prepare(settings)
+        for command in ("jobs", "feed"):
+            stack.callback(Child(command).stop)
         print(
             f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)",
             flush=True,
         )
         uvicorn.run(
-            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop",
-            http="ocpi_nap.cli.wire:Connection",
+            "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
             ws_max_size=1 << 18,
         )  # fmt: skip
@@ -82,15 +83,6 @@ def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
     return f"{broker.host}:{broker.port}", broker.publisher_url
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def run_background() -> None:
     """The background process: pulls, repairs and the MQTT publisher."""
     settings = load_settings()
@@ -108,13 +100,12 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     parent = os.getppid()
     db = await Database.open(dsn)
     client, registry = await build_registry(db, settings)
-    environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
-    publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
-    work = Work(_crawler(registry), _repairer(registry), _rotator(registry), _tasks(registry))
+    publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=settings.environments)
+    work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry), _tasks(registry))
     tasks = (
         publisher.run(stop),
         run_jobs(db, dsn, stop, work, change_days=settings.change_days),
-        _orphaned(parent, stop),
+        orphaned(parent, stop),
     )
     try:
         await asyncio.gather(*tasks)
@@ -123,17 +114,9 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
         await db.close()
 
 
-async def _orphaned(parent: int, stop: asyncio.Event) -> None:
-    """End when `serve` was killed."""
-    while not stop.is_set() and os.getppid() == parent:
-        try:
-            await asyncio.wait_for(stop.wait(), 1)
-        except TimeoutError:
-            continue
-    stop.set()
+def crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
+    """The pull of a platform that is due; where its endpoints answer 404 or 410, they are looked up again (R62)."""
 
-
-def _crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
     async def once(platform: Platform, full: bool) -> PullReport:
         base = await registry.connected_peer(platform)
 
@@ -173,6 +156,13 @@ def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
             log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
 
     return repair
+
+
+def _due(registry: Registry) -> Callable[[], Awaitable[list[int]]]:
+    async def due() -> list[int]:
+        return await rotation.due(registry)
+
+    return due
 
 
 def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -19,10 +21,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
-from ocpi_nap.feed import schema
-from ocpi_nap.feed.http import PublicRules, respond
-from ocpi_nap.feed.index import Follower
-from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, make_body
+from ocpi_nap.feed import render, schema
+from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
+from ocpi_nap.feed.files import EditionResponse
+from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import FragmentStore, id_prefix
+from ocpi_nap.feed.http import NotAcceptable, PublicRules, refuses_gzip, respond
+from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.reader import FeedReader, NotReady
+from ocpi_nap.feed.selections import BadParameter, read_operator, read_selection
+from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
 
 BASE = "/api/charging-network/v1"
@@ -33,68 +42,132 @@ _TOOK = Histogram("ocpi_nap_api_seconds", "Time to answer", ["path"], buckets=(0
 
 Cursor = Annotated[str | None, Query(description="`pagination.nextCursor` of the page before.")]
 Limit = Annotated[str | None, Query(description="`500`, or `ALL`, which leads to `/all`.")]
+Operators = Annotated[str | None, Query(description="Only these operators, separated by commas.", examples=["FI*ABC"])]
+Box = Annotated[str | None, Query(description="Only what lies in this box: west,south,east,north in degrees.")]
+Since = Annotated[str | None, Query(alias="modifiedSince", description="Only what changed then or later: a time with its zone.")]
+Encoding = Annotated[str | None, Query(description="`json` unless named: `xml` of DATEX II, `parquet`, `fgb`, `csv` of locations.")]
+SELECTABLE = ("/locations", "/locations/statuses")
+_TAG = "charging-network-v1"
 
 
 @dataclass(frozen=True)
 class ApiOptions:
     """What the composition root decides."""
 
-    publish_environments: tuple[str, ...] = ("production", "test")
     strict_gzip: bool = False
+    bulk_seconds: float = 300
 
 
 class Api:
     """The feeds of one worker."""
 
-    def __init__(self, db: Database, options: ApiOptions) -> None:
-        self.db = db
+    def __init__(self, reader: FeedReader, folder: Path, forms: Sequence[Form[Any]], options: ApiOptions) -> None:
+        self.reader = reader
         self.options = options
-        self.follower = Follower(db, options.publish_environments)
-        locations, tariffs = self.follower.locations, self.follower.tariffs
-        collection = '{"type":"FeatureCollection","modifiedAt":"MODIFIED","pagination":PAGINATION,"features":['
-        self.feeds = {
-            "locations": PagedFeed(locations, "locations", _GEOJSON, collection),
-            "locations/statuses": PagedFeed(
-                locations, "statuses", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"statuses":[', statuses=True
-            ),
-            "tariffs": PagedFeed(tariffs, "tariffs", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"tariffs":['),
-        }
-        self._operators: tuple[int, Body] | None = None
+        self.folder = folder
+        self.feeds = {form.path: PagedFeed(reader, form) for form in forms if form.paged}
+        self.wholes: dict[str, dict[str, WholeFeed]] = {}
+        for form in forms:
+            self.wholes.setdefault(form.path, {})[form.encoding] = WholeFeed(reader, folder, form)
+        self.bulk: dict[str, WholeFeed] = {kind: BulkFeed(reader, folder, kind, options.bulk_seconds) for kind in FORMATS}
+        self._operators: Body | None = None
+        self._operators_text = ""
 
-    async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
-        """One page of a feed; `limit=ALL` leads to the whole, its query dropped."""
+    async def page(self, request: Request, path: str, cursor: str | None, limit: str | None, *, selectable: bool = False) -> Response:
+        """One page of a feed, the whole where it has no pages; `limit=ALL` leads to the whole, its query dropped."""
         if limit == "ALL":
-            return RedirectResponse(f"{BASE}/{path}/all", status_code=302)
+            return RedirectResponse(f"{BASE}{path}/all", status_code=302)
         if limit not in (None, "500"):
-            return PlainTextResponse("Limit must be one of: 500 or ALL", status_code=400, media_type="text/plain")
-        await self.follower.sync()
+            return _bad("Limit must be one of: 500 or ALL")
+        if path not in self.feeds:
+            return await self.everything(request, path, gzip_required=True)
         try:
-            body = await self.feeds[path].page(cursor or None)
+            selection = read_selection(request.query_params) if selectable else None
+            await self.reader.sync()
+            body = await self.feeds[path].page(cursor or None, selection)
+        except BadParameter as error:
+            return _bad(str(error))
         except BadCursor:
-            return PlainTextResponse("Invalid cursor", status_code=400, media_type="text/plain")
+            return _bad("Invalid cursor")
         return respond(request, body, gzip_required=True)
 
-    async def everything(self, request: Request, path: str) -> Response:
-        """A whole feed."""
-        await self.follower.sync()
-        return respond(request, await self.feeds[path].everything(), gzip_required=self.options.strict_gzip)
+    async def everything(self, request: Request, path: str, *, gzip_required: bool = False) -> Response:
+        """A whole publication, from its file."""
+        if (gzip_required or self.options.strict_gzip) and refuses_gzip(request):
+            return NotAcceptable()
+        bulk = self.bulk if path == render.LOCATIONS.path else {}
+        encodings = self.wholes[path] | bulk
+        encoding = choose_encoding(request, encodings)
+        if encoding is None:
+            return _bad(f"Format must be one of: {', '.join(encodings)}")
+        if encoding in bulk:
+            return await self.table(request, encoding)
+        response = await self._edition(request, encodings[encoding])
+        if "xml" in encodings:
+            response.headers["Vary"] = "Accept, Accept-Encoding"
+        return response
+
+    async def table(self, request: Request, kind: str) -> Response:
+        """All locations in a bulk format, from its file."""
+        response = await self._edition(request, self.bulk[kind])
+        response.headers["Content-Disposition"] = f'attachment; filename="locations.{kind}"'
+        return response
+
+    async def _edition(self, request: Request, whole: WholeFeed) -> Response:
+        await self.reader.sync()
+        while True:
+            edition = await whole.edition()
+            try:
+                return EditionResponse(request, self.folder, edition)
+            except FileNotFoundError:  # replaced just now
+                continue
+
+    async def location(self, request: Request, operator: str, location_id: str) -> Response:
+        """One feature; 404 when nothing is published under that id."""
+        try:
+            prefix = id_prefix(*read_operator(operator), location_id)
+        except BadParameter:
+            raise HTTPException(404) from None
+        await self.reader.sync()
+        with self.reader.reading() as reading:
+            for _, modified, _, _, fragment in reading.scan(render.LOCATIONS.name, prefix=prefix):
+                content = bytes(fragment)
+                if content and json.loads(content)["properties"]["id"] == location_id:
+                    return respond(request, make_body(content, from_micros(modified), _GEOJSON), gzip_required=True)
+        raise HTTPException(404)
 
     async def operators(self, request: Request) -> Response:
         """All operators; the list changes rarely."""
-        await self.follower.sync()
-        if self._operators is None or self._operators[0] != self.follower.operators_version:
-            content = b"[" + b",".join(self.follower.operators) + b"]"
-            before = self._operators[1] if self._operators else None
-            body = make_body(content, datetime.now(UTC), _JSON)
-            if before is not None and before.etag == body.etag:
-                body = before
-            self._operators = (self.follower.operators_version, body)
-        return respond(request, self._operators[1], gzip_required=True)
+        await self.reader.sync()
+        with self.reader.reading() as reading:
+            text, moment = reading.state.operators, reading.state.operators_at
+        if self._operators is None or self._operators_text != text:
+            self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON)
+            self._operators_text = text
+        return respond(request, self._operators, gzip_required=True)
 
 
-def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
+def _bad(text: str) -> Response:
+    return PlainTextResponse(text, status_code=400, media_type="text/plain")
+
+
+def choose_encoding(request: Request, offered: Collection[str]) -> str | None:
+    """By `format`, else XML for clients that name it in Accept and are no browsers; None when there is no such format."""
+    wanted = request.query_params.get("format")
+    if wanted is not None:
+        return wanted.lower() if wanted.lower() in offered else None
+    accepted = request.headers.get("accept", "")
+    if "xml" in offered and "xml" in accepted and not any(kind in accepted for kind in ("json", "html")):
+        return "xml"
+    return next(iter(offered))
+
+
+def _described(model: Any, *media_types: str) -> dict[int | str, dict[str, Any]]:
+    found: dict[str, Any] = {} if model is None else {"model": model}
+    if model is None or media_types == (_JSON,):
+        found["content"] = {media_type.split(";")[0]: {} for media_type in media_types}
     return {
-        200: {"model": model, "content": {media_type.split(";")[0]: {}}} if media_type == _JSON else {"model": model},
+        200: found,
         304: {"description": "Unchanged since the ETag or time you gave."},
         400: {"description": "A parameter is wrong.", "content": {"text/plain": {"schema": {"type": "string"}}}},
         406: {"description": "The request does not accept gzip.", "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -110,9 +183,62 @@ def _all_metrics() -> bytes:
     return generate_latest(registry)
 
 
-def create_api(db: Database, *, options: ApiOptions) -> Any:
-    """The ASGI application of everything public."""
-    api = Api(db, options)
+def _add_feed(app: FastAPI, api: Api, path: str) -> None:
+    """The two routes of a publication, paged or whole on its base path; selections where they make sense."""
+    summary, model = schema.PUBLICATIONS.get(path, (path[1:], None))
+    media_types = [whole.form.media_type for whole in api.wholes[path].values()]
+    selectable = path in SELECTABLE
+
+    async def page(request: Request, cursor: Cursor = None, limit: Limit = None) -> Response:
+        return await api.page(request, path, cursor, limit)
+
+    async def selected(
+        request: Request, cursor: Cursor = None, limit: Limit = None, operator: Operators = None, bbox: Box = None,
+        modified_since: Since = None,
+    ) -> Response:  # fmt: skip
+        return await api.page(request, path, cursor, limit, selectable=True)
+
+    async def whole(request: Request) -> Response:
+        return await api.everything(request, path)
+
+    async def whole_as(request: Request, format: Encoding = None) -> Response:
+        return await api.everything(request, path)
+
+    async def base_as(request: Request, limit: Limit = None, format: Encoding = None) -> Response:
+        return await api.page(request, path, None, limit)
+
+    everything = whole if len(media_types) == 1 and path != render.LOCATIONS.path else whole_as
+    base = (selected if selectable else page) if path in api.feeds else base_as
+    name = path[1:].replace("/", "_")
+    responses = _described(model, *media_types)
+    for route, answer, title, operation in (
+        (path, base, summary, name), (f"{path}/all", everything, f"{summary} (all)", f"{name}_all"),
+    ):  # fmt: skip
+        for method in ("GET", "HEAD"):
+            app.add_api_route(f"{BASE}{route}", answer, methods=[method], responses=responses, summary=title, operation_id=operation,
+                              response_class=Response, include_in_schema=method == "GET", tags=[_TAG])  # fmt: skip
+
+
+def _add_table(app: FastAPI, api: Api, kind: str) -> None:
+    media_type, name = FORMATS[kind]
+
+    async def table(request: Request) -> Response:
+        return await api.table(request, kind)
+
+    responses = _described(None, media_type)
+    del responses[400], responses[406]
+    for method in ("GET", "HEAD"):
+        app.add_api_route(f"{BASE}/locations/all.{kind}", table, methods=[method], responses=responses, response_class=Response,
+                          summary=f"Locations as a table: {name}", operation_id=f"locations_{kind}", tags=[_TAG],
+                          include_in_schema=method == "GET")  # fmt: skip
+
+
+def create_api(
+    db: Database, folder: Path, *, options: ApiOptions, forms: Sequence[Form[Any]] = FORMS, store: FragmentStore | None = None
+) -> Any:
+    """The ASGI application of everything public; ``folder`` has the node's fragments and snapshots, ``store`` is that of a renderer
+    in this process."""
+    api = Api(FeedReader(db, folder / "fragments", store), folder / "snapshots", forms, options)
     app = FastAPI(
         title="Charging network API", version=__version__, openapi_url="/swagger/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
@@ -120,32 +246,22 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
     )  # fmt: skip
     app.router.redirect_slashes = False
 
-    def paged(path: str, model: Any, media_type: str, summary: str) -> None:
-        async def page(request: Request, cursor: Cursor = None, limit: Limit = None) -> Response:
-            return await api.page(request, path, cursor, limit)
-
-        async def everything(request: Request) -> Response:
-            return await api.everything(request, path)
-
-        name = path.replace("/", "_")
-        responses = _described(model, media_type)
-        for method in ("GET", "HEAD"):
-            shown = method == "GET"
-            app.add_api_route(f"{BASE}/{path}", page, methods=[method], responses=responses, summary=summary, operation_id=name,
-                              response_class=Response, include_in_schema=shown, tags=["charging-network-v1"])  # fmt: skip
-            app.add_api_route(f"{BASE}/{path}/all", everything, methods=[method], responses=responses, summary=f"{summary} (all)",
-                              operation_id=f"{name}_all", response_class=Response, include_in_schema=shown,
-                              tags=["charging-network-v1"])  # fmt: skip
-
-    paged("locations", schema.Locations, _GEOJSON, "Locations with EVSEs and connectors, as GeoJSON")
-    paged("locations/statuses", schema.Statuses, _JSON, "Status of every EVSE")
-    paged("tariffs", schema.Tariffs, _JSON, "Tariffs")
+    for path in api.wholes:
+        _add_feed(app, api, path)
+    for kind in FORMATS:
+        _add_table(app, api, kind)
 
     @app.head(f"{BASE}/operators", include_in_schema=False)
     @app.get(f"{BASE}/operators", responses=_described(list[schema.Operator], _JSON), response_class=Response,
-             summary="Operators", tags=["charging-network-v1"])  # fmt: skip
+             summary="Operators", tags=[_TAG])  # fmt: skip
     async def operators(request: Request) -> Response:
         return await api.operators(request)
+
+    @app.head(f"{BASE}/locations/{{operator}}/{{location_id:path}}", include_in_schema=False)
+    @app.get(f"{BASE}/locations/{{operator}}/{{location_id:path}}", response_class=Response, summary="One location", tags=[_TAG],
+             responses=_described(schema.Feature, _GEOJSON) | {404: {"description": "There is no such location."}})  # fmt: skip
+    async def location(request: Request, operator: str, location_id: str) -> Response:
+        return await api.location(request, operator, location_id)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
@@ -170,6 +286,9 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
 
     app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))  # Swagger UI itself
 
+    async def not_ready(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("The data is being prepared", status_code=503, headers={"Retry-After": "5"})
+
     async def on_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 404:
@@ -177,6 +296,7 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
         text = "Method not allowed" if status == 405 else "Internal server error"
         return PlainTextResponse(text, status_code=status, headers=getattr(error, "headers", None))
 
+    app.add_exception_handler(NotReady, not_ready)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
     app.add_middleware(_Measured)

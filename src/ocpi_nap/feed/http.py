@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -67,13 +68,18 @@ def accepts_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
+def refuses_gzip(request: Request) -> bool:
+    """A GET that must be answered 406 (contract section 0)."""
+    return request.method == "GET" and not accepts_gzip(request)
+
+
 def respond(request: Request, body: Body, *, gzip_required: bool) -> Response:
     """200 or 304; 406 for a GET without gzip where it is required."""
     zipped = accepts_gzip(request)
-    if gzip_required and not zipped and request.method == "GET":
+    if gzip_required and refuses_gzip(request):
         return NotAcceptable()
     headers = {"ETag": body.etag, "Last-Modified": body.last_modified, "Vary": "Accept-Encoding"}
-    if _unchanged(request, body):
+    if unchanged(request, body.etag, body.modified_at):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = body.media_type
     if zipped:
@@ -81,15 +87,16 @@ def respond(request: Request, body: Body, *, gzip_required: bool) -> Response:
     return Response(body.gzipped if zipped else body.plain, headers=headers)
 
 
-def _unchanged(request: Request, body: Body) -> bool:
+def unchanged(request: Request, etag: str, modified_at: datetime) -> bool:
+    """Whether the client has this already (RFC 9110, 13.1)."""
     match = request.headers.get("if-none-match")
     if match is not None:
         tags = [tag.strip().removeprefix("W/") for tag in match.split(",")]
-        return body.etag in tags or "*" in tags
+        return etag in tags or "*" in tags
     since = request.headers.get("if-modified-since")
     if since is None:
         return False
     try:
-        return body.modified_at.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since)
+        return modified_at.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since)
     except (TypeError, ValueError):
         return False

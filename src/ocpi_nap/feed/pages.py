@@ -1,4 +1,4 @@
-"""Bodies of the feeds: cursor pages of 500 and the whole, compressed once and kept until something in them changes."""
+"""Bodies of the feeds: cursor pages of 500, compressed once and kept until something in them changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ import binascii
 import email.utils
 import time
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1
+from itertools import groupby
+from typing import Any
 
-import msgspec
 from isal import igzip
 
-from ocpi_nap.feed.index import Entry, Index, Key
-from ocpi_nap.model.timestamps import format_ms
+from ocpi_nap.feed.forms import Envelope, Form
+from ocpi_nap.feed.fragments import Reading, key_operator
+from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.selections import Selection
 
 PAGE_SIZE = 500
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHARE = 10
 """A body that changes all the time is rebuilt at most a tenth of the time."""
+_LEAST_KEY = 11  # two letters, a party, an id, three separators and the number
 
 
 class BadCursor(ValueError):
@@ -45,115 +50,150 @@ class Body:
         return bytes(igzip.decompress(self.gzipped))  # type: ignore[no-untyped-call]
 
 
+def from_micros(moment: int) -> datetime:
+    """The moment of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=moment)
+
+
+def etag(length: int, digest: bytes) -> str:
+    """npm's `etag` of a body with this length and SHA-1 (contract section 0)."""
+    return f'"{length:x}-{base64.b64encode(digest).decode()[:27]}"'
+
+
+def http_date(moment: datetime) -> str:
+    """The form of Last-Modified."""
+    return email.utils.format_datetime(moment.replace(microsecond=0), usegmt=True)
+
+
 def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
-    """Compress and sign: the ETag is npm's `etag` over the uncompressed body (contract section 0)."""
-    digest = base64.b64encode(sha1(content, usedforsecurity=False).digest()).decode()[:27]
-    etag = f'"{len(content):x}-{digest}"'
-    stamp = email.utils.format_datetime(modified_at.replace(microsecond=0), usegmt=True)
-    return Body(igzip.compress(content, 2), len(content), etag, stamp, modified_at, media_type)
+    """Compress and sign the uncompressed body."""
+    tag = etag(len(content), sha1(content, usedforsecurity=False).digest())
+    return Body(igzip.compress(content, 2), len(content), tag, http_date(modified_at), modified_at, media_type)
 
 
-def encode_cursor(key: Key) -> str:
+def encode_cursor(key: bytes) -> str:
     """Opaque, and needs no escaping in a URL."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
 
 
-def decode_cursor(text: str) -> Key:
+def decode_cursor(text: str) -> bytes:
     """The key of a cursor; raises BadCursor."""
     try:
-        found: Key = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True), type=Key)
-        return found
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        key = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
         raise BadCursor(text[:40]) from None
+    if len(key) < _LEAST_KEY or key[:-9].count(b"\0") != 2 or key[-9] or len(key) > 511:
+        raise BadCursor(text[:40])
+    return key
 
 
-_NOTHING = make_body(b"", _EPOCH, "")
+def grouped(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """(operator, its fragments) of (key, fragment) in feed order."""
+    for operator, members in groupby(entries, key=lambda entry: key_operator(entry[0])):
+        yield operator, (fragment for _, fragment in members)
+
+
+def build_page(reading: Reading, form: Form[Any], after: bytes, count: int, selection: Selection | None = None) -> tuple[Body, bytes]:
+    """The next ``count`` published rows after a key, and the last key of the page (empty: nothing follows)."""
+    chosen: list[tuple[bytes, bytes]] = []
+    latest, last = 0, b""
+    entries = reading.scan(form.name, after=after) if selection is None else selection.scan(reading, form, after)
+    for key, modified, _, _, fragment in entries:
+        shown = bytes(fragment) if selection is None else selection.part(form, bytes(fragment))
+        if shown:
+            if len(chosen) == count:
+                last = chosen[-1][0]
+                break
+            chosen.append((bytes(key), shown))
+        latest = max(latest, modified)
+    pagination: dict[str, Any] = {"nextCursor": encode_cursor(last)} if last else {}
+    pagination["limit"] = count
+    moment = from_micros(latest)
+    operators = tuple(dict.fromkeys(key_operator(key) for key, _ in chosen))
+    envelope = Envelope(modified_at=moment, published_at=moment, groups=operators, pagination=pagination)
+    return make_body(b"".join(form.join(envelope, grouped(chosen))), moment, form.media_type), last
 
 
 @dataclass(slots=True)
 class _Kept:
     body: Body
-    after: Key | None
-    last: Key | None
-    """None: nothing followed, so whatever comes after belongs to this page too."""
+    after: bytes
+    last: bytes
+    """Empty: nothing followed, so whatever comes after belongs to this page too."""
     built: float
     cost: float
+    generation: int
+    sequence: int
+    """The entry of the log of changes up to which the page is known to be good."""
     dirty: bool = False
 
 
 class PagedFeed:
-    """One list of the API. ``head`` writes the envelope up to the list, given modifiedAt and the pagination object."""
+    """One list of the API in pages."""
 
-    def __init__(self, index: Index, name: str, media_type: str, head: str, *, statuses: bool = False, most_bytes: int = 64 << 20) -> None:
-        self._index = index
-        self._name = name
-        self._media_type = media_type
-        self._head = head
-        self._statuses = statuses
+    def __init__(self, reader: FeedReader, form: Form[Any], *, most_bytes: int = 64 << 20) -> None:
+        self.form = form
+        self._reader = reader
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._building: dict[str, _Kept] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        index.listeners.append(self._changed)
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._size = 0
+        self._locks: dict[bytes, asyncio.Lock] = {}
 
-    def _changed(self, key: Key | None) -> None:
-        for kept in (*self._kept.values(), *self._building.values()):
-            if key is None or ((kept.after is None or key > kept.after) and (kept.last is None or key <= kept.last)):
-                kept.dirty = True
-
-    async def page(self, cursor: str | None) -> Body:
-        """The page after a cursor, the first one without; raises BadCursor."""
-        return await self._get(f"page {cursor or ''}", decode_cursor(cursor) if cursor else None, PAGE_SIZE)
-
-    async def everything(self) -> Body:
-        """The whole list (contract, snapshots)."""
-        return await self._get("all", None, None)
-
-    def _usable(self, name: str) -> Body | None:
-        kept = self._kept.get(name)
-        if kept is None or (kept.dirty and time.monotonic() - kept.built > _SHARE * kept.cost):
-            return None
-        self._kept.move_to_end(name)
-        return kept.body
-
-    async def _get(self, name: str, after: Key | None, count: int | None) -> Body:
-        found = self._usable(name)
+    async def page(self, cursor: str | None, selection: Selection | None = None) -> Body:
+        """The page after a cursor, the first one without; raises BadCursor. Selections are too many to be kept."""
+        after = decode_cursor(cursor) if cursor else b""
+        if selection is not None:
+            return await asyncio.to_thread(self._select, after, selection)
+        found = self._usable(after)
         if found is not None:
             return found
-        lock = self._locks.setdefault(name, asyncio.Lock())
+        lock = self._locks.setdefault(after, asyncio.Lock())
         async with lock:
-            found = self._usable(name)
+            found = self._usable(after)
             if found is None:
-                found = await self._build(name, after, count)
-        self._locks.pop(name, None)
+                kept = await asyncio.to_thread(self._build, after)
+                self._keep(after, kept)
+                found = kept.body
+        self._locks.pop(after, None)
         return found
 
-    async def _build(self, name: str, after: Key | None, count: int | None) -> Body:
+    def _usable(self, after: bytes) -> Body | None:
+        kept = self._kept.get(after)
+        if kept is None:
+            return None
+        if not kept.dirty:
+            self._check(kept)
+        if kept.dirty and time.monotonic() - kept.built > _SHARE * kept.cost:
+            return None
+        self._kept.move_to_end(after)
+        return kept.body
+
+    def _check(self, kept: _Kept) -> None:
+        """Has anything between its ends changed since?"""
+        with self._reader.reading() as reading:
+            changed = reading.changed(kept.generation, kept.sequence)
+            kept.sequence = reading.state.sequence
+        rows = self.form.rows
+        kept.dirty = changed is None or any(
+            kind == rows and key > kept.after and (not kept.last or key <= kept.last) for kind, key in changed
+        )  # fmt: skip
+
+    def _select(self, after: bytes, selection: Selection) -> Body:
+        with self._reader.reading() as reading:
+            return build_page(reading, self.form, after, PAGE_SIZE, selection)[0]
+
+    def _build(self, after: bytes) -> _Kept:
         started = time.monotonic()
-        visible, spanned, more = self._index.visible_after(after, count)
-        last = visible[-1].key if more else None
-        building = self._building[name] = _Kept(_NOTHING, after, last, started, 0.0)
-        try:
-            building.body = await asyncio.to_thread(self._assemble, visible, spanned, count, last)
-        finally:
-            del self._building[name]
-        building.built = time.monotonic()
-        building.cost = building.built - started
-        self._kept[name] = building
-        self._evict()
-        return building.body
+        with self._reader.reading() as reading:
+            generation, sequence = reading.state.generation, reading.state.sequence
+            body, last = build_page(reading, self.form, after, PAGE_SIZE)
+        built = time.monotonic()
+        return _Kept(body, after, last, built, built - started, generation, sequence)
 
-    def _assemble(self, visible: list[Entry], spanned: list[Entry], count: int | None, last: Key | None) -> Body:
-        modified_at = max((entry.modified_at for entry in spanned), default=_EPOCH)
-        pagination: dict[str, object] = {"nextCursor": encode_cursor(last)} if last is not None else {}
-        pagination["limit"] = len(visible) if count is None else count
-        head = self._head.replace("MODIFIED", format_ms(modified_at)).replace("PAGINATION", msgspec.json.encode(pagination).decode())
-        pieces = [entry.statuses if self._statuses else entry.main or b"" for entry in visible]
-        content = head.encode() + b",".join(pieces) + b"]}"
-        return make_body(content, modified_at, self._media_type)
-
-    def _evict(self) -> None:
-        size = sum(len(kept.body.gzipped) for kept in self._kept.values())
-        while size > self._most_bytes and len(self._kept) > 1:
+    def _keep(self, after: bytes, kept: _Kept) -> None:
+        before = self._kept.pop(after, None)
+        self._size += len(kept.body.gzipped) - (len(before.body.gzipped) if before else 0)
+        self._kept[after] = kept
+        while self._size > self._most_bytes and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
-            size -= len(gone.body.gzipped)
+            self._size -= len(gone.body.gzipped)

@@ -1,16 +1,18 @@
-"""Rows to the JSON of the public API: names, order, nulls and types of contract sections 1 to 4."""
+"""The publications in the JSON of the contract (sections 1 to 4): names, order, nulls and types."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from ocpi_nap.feed.forms import Envelope, Form
+from ocpi_nap.feed.views import EvseView, LocationView, TariffView
 from ocpi_nap.model import objects
-from ocpi_nap.model.objects import Connector, DisplayText, Evse, GeoLocation, Hours, Price, Tariff
+from ocpi_nap.model.objects import Connector, DisplayText, GeoLocation, Hours, Price
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.store.feed import FeedEvse, FeedLocation, FeedTariff
+from ocpi_nap.store.feed import FeedEvse
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -20,12 +22,7 @@ class _RawEvse(msgspec.Struct):
     physical_reference: Any = None
 
 
-class _RawLocation(msgspec.Struct):
-    operator: Any = None
-
-
 _raw_evse = msgspec.json.Decoder(_RawEvse).decode
-_raw_location = msgspec.json.Decoder(_RawLocation).decode
 
 
 def jsonb_order(value: Any) -> Any:
@@ -41,7 +38,7 @@ def operator_details(name: str | None, url: str | None, details: dict[str, Any] 
     return jsonb_order(details or {"name": name, "website": url})  # type: ignore[no-any-return]
 
 
-def operator(country_code: str, party_id: str, name: str, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
+def operator(country_code: str, party_id: str, name: str | None, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
     """One row of /operators (contract section 1)."""
     return {"id": f"{country_code}*{party_id}", "partyId": party_id, "countryCode": country_code,
             "details": operator_details(name, url, details)}  # fmt: skip
@@ -87,60 +84,47 @@ def _connector(connector: Connector, evse: FeedEvse) -> dict[str, Any]:
     }
 
 
-def _evse(evse: FeedEvse, doc: Evse, modified_at: datetime) -> dict[str, Any]:
-    raw = _raw_evse(evse.raw)
+def _evse(evse: EvseView) -> dict[str, Any]:
+    row, doc, raw = evse.row, evse.doc, _raw_evse(evse.row.raw)
     return {
-        "id": evse.public_id,
+        "id": row.public_id,
         "capabilities": doc.capabilities or None,
         "acceptedServiceProviders": doc.accepted_service_providers or None,
         "floorLevel": "" if raw.floor_level == "" else doc.floor_level,
         "geometry": _point(doc.coordinates),
         "physicalReference": "" if raw.physical_reference == "" else doc.physical_reference,
         "directions": _texts(doc.directions),
-        "createdAt": format_ms(evse.created_at),
-        "modifiedAt": format_ms(modified_at),
-        "connectors": [_connector(connector, evse) for connector in doc.connectors],
+        "createdAt": format_ms(row.created_at),
+        "modifiedAt": format_ms(evse.modified_at),
+        "connectors": [_connector(connector, row) for connector in doc.connectors],
     }
 
 
-def location(row: FeedLocation) -> tuple[bytes | None, bytes, datetime]:
-    """The GeoJSON feature (None when hidden), the status rows joined by commas, and when any of it last changed."""
-    times = [row.modified_at, *(t for t in [row.withdrawn_at] if t)]
-    shown: list[dict[str, Any]] = []
-    statuses: list[bytes] = []
-    for evse in row.evses:
-        doc = objects.decode_evse(evse.doc)
-        modified_at = max(evse.modified_at, evse.status_at)  # the real service's connectors may be newer than their EVSE
-        times += [modified_at, *(c.modified_at for c in doc.connectors if c.modified_at), *(t for t in [evse.withdrawn_at] if t)]
-        if not row.visible or not evse.visible or not doc.connectors:
-            continue
-        shown.append(_evse(evse, doc, modified_at))
-        status = {"evseId": evse.public_id, "modifiedAt": format_ms(evse.status_at), "status": evse.status}
-        statuses.append(encode(status))
-    latest = max(times)
-    doc_location = objects.decode_location(row.doc)
-    if not shown or doc_location.coordinates is None:
-        return None, b"", latest
-    return encode(_feature(row, doc_location, shown, latest)), b",".join(statuses), latest
-
-
-def _feature(row: FeedLocation, doc: objects.Location, evses: list[dict[str, Any]], modified_at: datetime) -> dict[str, Any]:
-    """Location-level members are absent rather than null (contract section 2)."""
+def location(view: LocationView) -> bytes | None:
+    """The GeoJSON feature; location-level members are absent rather than null (contract section 2)."""
+    if not view.public:
+        return None
+    row, doc = view.row, view.doc
     properties: dict[str, Any] = {"id": row.id, "name": doc.name, "parkingType": doc.parking_type,
                                   "chargingWhenClosed": doc.charging_when_closed}  # fmt: skip
     properties["openingTimes"] = _hours(doc.opening_times) if doc.opening_times else None
-    sent = _raw_location(row.raw).operator
-    named = isinstance(sent, dict) and sent.get("name")
-    details = jsonb_order(sent) if named else operator_details(row.operator_name, row.operator_url, row.operator_details)
-    properties["operator"] = {"id": f"{row.country_code}*{row.party_id}", "partyId": row.party_id, "countryCode": row.country_code,
-                              "details": details}  # fmt: skip
+    properties["operator"] = {"id": view.operator_id, "partyId": row.party_id, "countryCode": row.country_code,
+                              "details": jsonb_order(view.operator)}  # fmt: skip
     address = {"street": doc.address, "city": doc.city, "postalCode": doc.postal_code, "countryCode": doc.country}
     properties["address"] = {name: value for name, value in address.items() if value is not None}
     properties["createdAt"] = format_ms(row.created_at)
-    properties["modifiedAt"] = format_ms(modified_at)
-    properties["evses"] = evses
+    properties["modifiedAt"] = format_ms(view.modified_at)
+    properties["evses"] = [_evse(evse) for evse in view.evses]
     kept = {name: value for name, value in properties.items() if value is not None}
-    return {"type": "Feature", "geometry": _point(doc.coordinates), "properties": kept}
+    return encode({"type": "Feature", "geometry": _point(doc.coordinates), "properties": kept})
+
+
+def statuses(view: LocationView) -> bytes | None:
+    """The status rows of a location's EVSEs, joined by commas (contract section 3)."""
+    if not view.public:
+        return None
+    rows = [{"evseId": e.row.public_id, "modifiedAt": format_ms(e.row.status_at), "status": e.row.status} for e in view.evses]
+    return b",".join(encode(row) for row in rows)
 
 
 def _price(price: Price | None) -> dict[str, Any] | None:
@@ -161,11 +145,11 @@ def _restrictions(value: objects.TariffRestrictions | None) -> dict[str, Any] | 
     return {name: item for name, item in named.items() if item not in (None, [])} or None
 
 
-def tariff(row: FeedTariff) -> tuple[bytes | None, bytes, datetime]:
-    """One tariff (None when hidden) and when it last changed."""
+def tariff(view: TariffView) -> bytes | None:
+    """One tariff (contract section 4)."""
+    row, doc = view.row, view.doc
     if not row.visible:
-        return None, b"", row.modified_at
-    doc: Tariff = objects.decode_tariff(row.doc)
+        return None
     shown: dict[str, Any] = {
         "id": row.id, "countryCode": row.country_code, "partyId": row.party_id, "currency": doc.currency, "type": doc.type,
         "taxIncluded": doc.tax_included, "tariffAltUrl": doc.tariff_alt_url, "tariffAltText": _texts(doc.tariff_alt_text),
@@ -190,4 +174,24 @@ def tariff(row: FeedTariff) -> tuple[bytes | None, bytes, datetime]:
                "energyProductName": doc.energy_mix.energy_product_name}  # fmt: skip
         shown["energyMix"] = {name: value for name, value in mix.items() if value is not None}
     shown["lastUpdated"] = format_ms(row.last_updated or row.modified_at)
-    return encode(shown), b"", row.modified_at
+    return encode(shown)
+
+
+def _list_head(member: str, first: str = "") -> Callable[[Envelope], bytes]:
+    def head(envelope: Envelope) -> bytes:
+        pagination = encode(envelope.pagination).decode()
+        return f'{{{first}"modifiedAt":"{format_ms(envelope.modified_at)}","pagination":{pagination},"{member}":['.encode()
+
+    return head
+
+
+def _list_tail(envelope: Envelope) -> bytes:
+    return b"]}"
+
+
+LOCATIONS = Form(name="locations-1", path="/locations", media_type="application/geo+json;charset=UTF-8", rows="location", paged=True,
+                 fragment=location, head=_list_head("features", '"type":"FeatureCollection",'), tail=_list_tail)  # fmt: skip
+STATUSES = Form(name="statuses-1", path="/locations/statuses", media_type="application/json", rows="location", paged=True,
+                fragment=statuses, head=_list_head("statuses"), tail=_list_tail)  # fmt: skip
+TARIFFS = Form(name="tariffs-1", path="/tariffs", media_type="application/json", rows="tariff", paged=True,
+               fragment=tariff, head=_list_head("tariffs"), tail=_list_tail)  # fmt: skip

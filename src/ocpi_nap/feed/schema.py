@@ -130,3 +130,11 @@ class Tariffs(Shape):
     modifiedAt: datetime
     pagination: Pagination
     tariffs: list[Tariff]
+
+
+PUBLICATIONS: dict[str, tuple[str, type[Shape] | None]] = {
+    "/locations": ("Locations with EVSEs and connectors, as GeoJSON", Locations),
+    "/locations/statuses": ("Status of every EVSE", Statuses),
+    "/tariffs": ("Tariffs", Tariffs),
+}
+"""By path: what it is called, and its shape where it is described here."""

@@ -15,22 +15,21 @@ from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
-from ocpi_nap.intake.owner import owner, stated_owner
+from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
+from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
 from ocpi_nap.model import jsontext
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
-from ocpi_nap.ocpi.errors import OcpiError
+from ocpi_nap.ocpi.errors import Invalid, OcpiError
 from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.registry import update_platform
+from ocpi_nap.store.registry import note_pull
 from ocpi_nap.store.rows import LocationKey
 
 log = logging.getLogger(__name__)
@@ -124,12 +123,9 @@ async def pull(
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:
-    """Show the platform's last failed pull until the next one that works (R129)."""
+    """Show the platform's last failed pull until the next one that works (R129); a pull proves token C, or a 401 the contrary (R80)."""
     broken = [(module, report) for module, report in reports.items() if not report.complete]
-    shown = platform.last_error is not None and platform.last_error.get("step") == "pull"
-    if not broken and not shown:
-        return
-    record: dict[str, Any] | None = None
+    shown = platform.last_error is not None and platform.last_error.get("step") in ("pull", "verification")
     if broken:
         module, report = broken[0]
         advice = "Pulls go on by themselves; show the answer to the CPO if it stays."
@@ -137,8 +133,9 @@ async def _remember(db: Database, platform: Platform, reports: PullReport) -> No
             advice = "Their side no longer knows our token: ask the CPO, then `platform rotate` or register anew."
         record = {"at": format_z(datetime.now(UTC)), "step": "pull", "message": f"The pull of {module} is incomplete.",
                   "answer": report.error or "", "advice": advice}  # fmt: skip
-    async with db.transaction() as conn:
-        await update_platform(conn, platform.id, {"last_error": record})
+        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, record)
+    elif reports and (shown or platform.state == "registered-unverified"):
+        await note_pull(db, platform.id, "registered", None)
 
 
 class _Head(msgspec.Struct):
@@ -170,6 +167,8 @@ class _Crawl:
         self.issues, self.report, self.progress, self.confirm = issues, report, progress, confirm
         self.counts = Counts()
         self.seen: set[LocationKey] = set()
+        self.doubtful = False
+        """An object came twice or could not be told: others may have been missed for it, so a second pull must agree (D17, I-57)."""
         self.known: dict[LocationKey, Known] = {}
         self.chunk: dict[LocationKey, Operation] = {}
         self.writing: deque[asyncio.Task[None]] = deque()
@@ -193,7 +192,7 @@ class _Crawl:
             self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
             crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
             async for page in crawler.pages():
-                self.counts.pages += 1
+                self.counts.pages = page.number
                 for item, digest in page.items:
                     await self._take(item, digest)
                 self._tell(crawler.total)
@@ -208,6 +207,7 @@ class _Crawl:
         finally:
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
+            self.counts.pages = crawler.number if crawler else 0
             for outcome in ("new", "changed", "unchanged", "withdrawn", "refused"):
                 _PULLED.labels(self.platform.name, self.module, outcome).inc(getattr(self.counts, outcome))
             await crawls.finish_crawl(self.db, crawl_id, asdict(self.counts), complete, server_time, error)
@@ -229,11 +229,11 @@ class _Crawl:
         """Start of the last complete crawl, less the overlap (R120); None crawls everything."""
         if self.full:
             return None
-        last = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=False)
+        last = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name)
         if last is None:
             self.full = True
             return None
-        return last[0] - timedelta(minutes=self.platform.settings.delta_overlap_minutes)
+        return last - timedelta(minutes=self.platform.settings.delta_overlap_minutes)
 
     async def _take(self, item: bytes, digest: bytes) -> None:
         """One object of a page: unchanged, to be written, or refused – never the end of the page (R127)."""
@@ -245,17 +245,22 @@ class _Crawl:
         if party is None:
             raw = _parse(item)
             if raw is None:
+                self.doubtful = True
                 self._refuse(f"{self.module}[{self.counts.objects - 1}]", [Issue("", "wrong_type", "not an object")])
                 return
             party, object_id = owner(raw, self.platform), raw.get("id")
         if party is None or party not in self.parties or (self.scope is not None and party != self.scope):
             self.counts.ignored += 1
+            if party is not None and party not in self.parties:
+                self.issues.add(self.platform.id, f"{self.module}/{party[0]}/{party[1]}"[:40], [UNKNOWN_PARTY], refused=True)
             return
         if not isinstance(object_id, str | int) or isinstance(object_id, bool) or not str(object_id) or len(str(object_id)) > 255:
+            self.doubtful = True
             self._refuse(f"{self.module}/{party[0]}/{party[1]}/?", [Issue("id", "required_missing", "no usable id")])
             return
-        key = (self.platform.id, *party, id_key(str(object_id), self.version.number))
+        key = (self.platform.id, *party, self.version.id_key(str(object_id)))
         known = self.known.get(key)
+        self.doubtful = self.doubtful or key in self.seen
         if known is not None and known.pulled_hash == digest:
             self.counts.unchanged += 1
             self.seen.add(key)
@@ -277,7 +282,9 @@ class _Crawl:
 
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
         level: Level = "location" if self.module == "locations" else "tariff"
-        operation = Operation("put", level, address, key, self.context, raw, pulled_hash=digest)
+        operation = Operation("put", level, address, key, self.context, raw)
+        operation.pulled_hash = None if self.context.partial_evses else digest
+        operation.issues += cleaned(raw)
         twice = key in self.seen
         self.seen.add(key)
         try:
@@ -333,17 +340,17 @@ class _Crawl:
     async def _reconcile(self, since: datetime) -> None:
         """Withdraw what a complete full pull no longer has (R124), unless that is suspiciously much (D17)."""
         scope = {key: known for key, known in self.known.items() if known.active and (self.scope is None or key[1:3] == self.scope)}
-        gone = [known.pk for key, known in scope.items() if key not in self.seen]
-        if not gone:
-            return
-        if len(gone) > 10 and 2 * len(gone) > len(scope) and not self.confirm:
-            before = await crawls.last_complete(self.db, self.platform.id, self.module, self.scope_name, full=True)
-            if before is None or before[1] == 0:
-                self.counts.withheld = len(gone)
-                log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(gone), len(scope), self.module)
-                return
-        self.counts.withdrawn = await crawls.withdraw(self.db, self.module, gone, NOT_IN_PULL, since)
-        await self.db.notify("feed", "")
+        gone = [known for key, known in scope.items() if key not in self.seen]
+        if not self.confirm and (self.doubtful or (len(gone) > 10 and 2 * len(gone) > len(scope))):
+            held = [known.pk for known in gone if not known.missed]
+            gone = [known for known in gone if known.missed]
+            if held:
+                self.counts.withheld = len(held)
+                log.warning("%s: %d of %d %s would vanish; held back", self.platform.name, len(held), len(scope), self.module)
+                await crawls.mark_missed(self.db, self.module, held, since)
+        if gone:
+            self.counts.withdrawn = await crawls.withdraw(self.db, self.module, [known.pk for known in gone], NOT_IN_PULL, since)
+            await self.db.notify("feed", "")
 
 
 async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform: Platform, address: NodeKey) -> bool:
@@ -352,16 +359,22 @@ async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform
     if url is None or platform.version is None:
         return False
     answer = await client.get(peer, client.object_url(url, address.id))
-    if not isinstance(answer.data, dict):
+    raw = answer.data[0] if isinstance(answer.data, list) and len(answer.data) == 1 else answer.data
+    if not isinstance(raw, dict):
         return False
     issues = IssueLog(db)
     context = Context(platform.id, VERSIONS[platform.version], platform.settings, "pull", datetime.now(UTC))
     party = (address.country_code.upper(), address.party_id.upper())
-    key = (platform.id, *party, id_key(address.id, platform.version))
-    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, answer.data)
+    key = (platform.id, *party, VERSIONS[platform.version].id_key(address.id))
+    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, raw)
+    version = VERSIONS[platform.version]
+    other = stated_owner(raw) not in (None, party) or version.id_key(str(raw.get("id", address.id))) != version.id_key(address.id)
     try:
+        if other:
+            raise Invalid("another object", errors=[Issue("id", "identity", "differs from what was asked for")])
         prepare_put(operation)
         await write_documents(db, [operation])
+        issues.add(platform.id, operation.object_path, operation.issues)
     except OcpiError as error:
         issues.add(platform.id, operation.object_path, error.errors, refused=True)
         return False

@@ -7,15 +7,14 @@ from typing import Any
 
 import msgspec
 
-from ocpi_nap.intake.operations import Operation, SentEvse, require
+from ocpi_nap.intake.operations import Operation, SentEvse, require_unbroken
 from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
-from ocpi_nap.intake.times import modified, ordering_time
-from ocpi_nap.model import jsontext, objects
-from ocpi_nap.model.ids import id_key
+from ocpi_nap.intake.times import inferred, modified, ordering_time, outdated
+from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.versions import lift_connector, lift_evse
+from ocpi_nap.ocpi.versions import Version, lift_connector, lift_evse
 from ocpi_nap.store.rows import EvseRow, LocationRow
 
 _BOOKKEEPING = {"created_at": None, "modified_at": None, "source_last_updated": None, "last_updated": None}
@@ -31,6 +30,8 @@ class EvseDraft:
         self.issues = operation.issues
         self.changed = False
         """The public description of some EVSE changed."""
+        self.skipped = False
+        """Some EVSE was left as it was, because what is stored is newer."""
         self.statuses: list[EvseRow] = []
         """EVSEs whose status changed."""
 
@@ -38,16 +39,43 @@ class EvseDraft:
         """An EVSE inside a Location: applied unless what is stored is newer (R125, I-77)."""
         moment = self._nested_time(sent.node.last_updated, sent.path)
         evse = self.row.evses.get(key)
-        if evse is not None and evse.withdrawn_at is None and evse.source_last_updated is not None and moment < evse.source_last_updated:
+        if evse is not None and self._late(evse, sent, moment):
+            self.skipped = True
             return
+        self.check_parking(sent.node, sent.path)
         self.store(key, sent.node.uid, sent.node, sent.raw, moment, ordinal)
+
+    def _late(self, evse: EvseRow, sent: SentEvse, moment: datetime) -> bool:
+        started, stated = self.context.crawl_started, sent.node.last_updated is not None
+        if evse.withdrawn_at is not None:
+            return started is not None and evse.state_via == "push" and evse.withdrawn_at >= started
+        if started is not None and evse.state_received_at < started:
+            zone = timestamps.zone(self.context.settings.naive_timezone)
+            if inferred(evse.last_updated_raw, evse.source_last_updated, zone):
+                return False
+        return outdated(moment, stated, evse.source_last_updated, evse.state_received_at if evse.state_via == "push" else None, started)
+
+    def check_parking(self, node: Evse, path: str) -> None:
+        """An EVSE may refer to parking places that the Location does not have: kept and recorded (R168)."""
+        if not node.parking:
+            return
+        places = {place.id for place in objects.decode_location(self.row.doc).parking_places}
+        where = f"{path}.parking" if path else "parking"
+        for parking in node.parking:
+            if parking.parking_id not in places:
+                message = "no such parking place in the Location"
+                self.issues.append(Issue(where, "parking_unknown", message, parking.parking_id or ""))
 
     def patch_nested(self, key: str, item: dict[str, Any], path: str) -> None:
         """An EVSE inside a PATCH of its Location: what would be refused there is dropped here with an issue (interop, nested)."""
         evse = self.row.evses[key]
-        inner = Operation("patch", "evse", self.operation.address, self.operation.key, self.context, item)
+        required = self.context.version.required["evse"]
+        nulls = [name for name, value in item.items() if value is None and name in required and name != "last_updated"]
+        self.issues += [Issue(f"{path}.{name}", "required_null", "null for a required field: left as it was") for name in nulls]
+        inner = Operation("patch", "evse", self.operation.address, self.operation.key, self.context)
+        inner.raw = {name: value for name, value in item.items() if name not in nulls}
         if "last_updated" not in item and "last_updated" in self.operation.raw:
-            inner.raw = {**item, "last_updated": self.operation.raw["last_updated"]}
+            inner.raw["last_updated"] = self.operation.raw["last_updated"]
         try:
             self._patch(evse, inner)
         except OcpiError as error:
@@ -65,27 +93,48 @@ class EvseDraft:
         stored = current_raw(evse)
         raw = merge_patch(stored, operation.raw, context.version, "evse")
         connectors = operation.raw.get("connectors")
-        if connectors is None and "connectors" in operation.raw:
-            operation.issues.append(Issue("connectors", "required_null", "null: the stored connectors are kept"))
-        elif isinstance(connectors, list):
-            raw["connectors"] = merged_children(raw.get("connectors"), connectors, context.version.number)
+        if isinstance(connectors, dict):
+            connectors = [connectors]
+        if isinstance(connectors, list):
+            raw["connectors"] = self._merged_connectors(raw.get("connectors"), connectors, operation)
         lifted = lift_evse(raw, context.version, context.settings)
-        require(lifted.errors)
+        require_unbroken(lifted.errors, lambda: lift_evse(stored, context.version, context.settings).errors)
         operation.issues += lifted.issues
+        if "parking" in operation.raw:
+            self.check_parking(lifted.node, "")
         if not lifted.node.evse_id and evse.public_id != evse.uid:
             lifted.node.evse_id = evse.public_id  # may vanish on REMOVED: the last one is kept
         self.store(evse.uid_key, evse.uid, lifted.node, raw, moment, evse.ordinal)
 
-    def store(self, key: str, uid: str, node: Evse, raw: dict[str, Any], moment: datetime, ordinal: int) -> None:
-        """Put the EVSE into the row and note what the public sees change."""
+    def _merged_connectors(self, stored: Any, patches: list[Any], operation: Operation) -> list[Any]:
+        """Connectors merged by id: known ones changed, complete unknown ones added, none removed (D13)."""
+        version = self.context.version
+        children = [child for child in stored or [] if isinstance(child, dict)]
+        for number, patch in enumerate(patches):
+            if not isinstance(patch, dict):
+                continue
+            at = position({"connectors": children}, str(patch.get("id", "")), version) if patch.get("id") is not None else None
+            if at is not None:
+                children[at] = {**children[at], **{name: value for name, value in patch.items() if value is not None}}
+            elif patch.get("id") is None or lift_connector(patch, version, self.context.settings).errors:
+                issue = Issue(f"connectors[{number}]", "unknown_connector", "unknown connector with incomplete data: dropped")
+                operation.issues.append(issue)
+            else:
+                children.append(patch)
+        return children
+
+    def store(
+        self, key: str, uid: str, node: Evse, raw: dict[str, Any], moment: datetime, ordinal: int,
+        connector: tuple[str, datetime] | None = None,
+    ) -> None:  # fmt: skip
+        """Put the EVSE into the row and note what the public sees change; ``connector``: the one written by itself, and its time."""
         context, row = self.context, self.row
         evse = row.evses.get(key)
         node.uid = uid if evse is None else evse.uid
         node.last_updated = None
         status, node.status = node.status or "UNKNOWN", None
         old = objects.decode_evse(evse.doc) if evse is not None else None
-        connectors = self._connectors(node, raw, old, moment)
-        node.connectors = connectors
+        node.connectors = self._connectors(node, raw, evse, old, moment, connector)
         doc, raw_bytes = objects.encode(node), jsontext.dump(raw)
         sent_status, sent_time = raw.get("status"), raw.get("last_updated")
         status_raw = sent_status if isinstance(sent_status, str) and sent_status != status else None
@@ -99,7 +148,7 @@ class EvseDraft:
             self.changed = True
             self.statuses.append(evse)
             return
-        if doc != evse.doc or evse.withdrawn_at is not None:
+        if evse.withdrawn_at is not None or (doc != evse.doc and old is not None and _described(node) != _described(old)):
             evse.modified_at = modified(evse.modified_at, moment, context.received_at)
             self.changed = True
         if status != evse.status:
@@ -114,28 +163,51 @@ class EvseDraft:
         evse.state_received_at, evse.state_via, evse.state_dirty = context.received_at, context.via, True
         evse.withdrawn_at = evse.withdrawn_reason = None
 
-    def _connectors(self, node: Evse, raw: dict[str, Any], old: Evse | None, moment: datetime) -> list[Connector]:
+    def _connectors(
+        self, node: Evse, raw: dict[str, Any], evse: EvseRow | None, old: Evse | None, moment: datetime,
+        written: tuple[str, datetime] | None,
+    ) -> list[Connector]:  # fmt: skip
         """Carry each connector's own times over; one that was patched later than this list says stays as it is (R151)."""
-        version = self.context.version.number
-        before = {id_key(c.id, version): c for c in old.connectors} if old is not None else {}
+        version, context = self.context.version, self.context
+        before = {version.id_key(c.id): c for c in old.connectors} if old is not None else {}
         result = []
         for connector in node.connectors:
-            sent_at = ordering_time(connector.last_updated, self.context.received_at, []) if connector.last_updated else moment
-            known = before.get(id_key(connector.id, version))
+            key = version.id_key(connector.id)
+            known = before.get(key)
+            sent_at = ordering_time(connector.last_updated, context.received_at, []) if connector.last_updated else moment
+            if written is not None and written[0] == key:
+                sent_at = written[1]
             connector.last_updated = None
             if known is None:
-                connector.created_at = self.context.received_at
+                connector.created_at = context.received_at
                 connector.modified_at = connector.source_last_updated = sent_at
-            elif known.source_last_updated is not None and sent_at < known.source_last_updated and self.operation.level != "connector":
+            elif written is None and known.source_last_updated is not None and sent_at < known.source_last_updated:
                 connector = known
+                _keep_raw(raw, evse, known.id, version)
             else:
                 same = msgspec.structs.replace(known, **_BOOKKEEPING) == msgspec.structs.replace(connector, **_BOOKKEEPING)
                 previous = known.modified_at or sent_at
                 connector.created_at = known.created_at
-                connector.modified_at = previous if same else modified(previous, sent_at, self.context.received_at)
-                connector.source_last_updated = known.source_last_updated if same else sent_at
+                connector.modified_at = previous if same else modified(previous, sent_at, context.received_at)
+                connector.source_last_updated = max(sent_at, known.source_last_updated or sent_at)
             result.append(connector)
         return result
+
+
+def _described(node: Evse) -> Evse:
+    """The description without the connectors' bookkeeping: a newer time alone is no change (I-59)."""
+    return msgspec.structs.replace(node, connectors=[msgspec.structs.replace(c, **_BOOKKEEPING) for c in node.connectors])
+
+
+def _keep_raw(raw: dict[str, Any], evse: EvseRow | None, connector_id: str, version: Version) -> None:
+    """A connector that stays as it is stays so in the sender's own object too."""
+    if evse is None:
+        return
+    stored = jsontext.parse(evse.raw)
+    old, new = position(stored, connector_id, version), position(raw, connector_id, version)
+    if old is not None and new is not None:
+        raw["connectors"] = [*raw["connectors"]]
+        raw["connectors"][new] = stored["connectors"][old]
 
 
 def current_raw(evse: EvseRow) -> dict[str, Any]:
@@ -147,32 +219,17 @@ def current_raw(evse: EvseRow) -> dict[str, Any]:
     return raw
 
 
-def merged_children(stored: Any, patches: list[Any], version: str) -> list[Any]:
-    """Connectors merged by id: known ones changed, unknown ones added, none removed (D13)."""
-    children = [child for child in stored or [] if isinstance(child, dict)]
-    by_id = {id_key(str(child.get("id", "")), version): i for i, child in enumerate(children)}
-    for patch in patches:
-        if not isinstance(patch, dict):
-            continue
-        position = by_id.get(id_key(str(patch.get("id", "")), version))
-        if position is None:
-            children.append(patch)
-        else:
-            kept = {name: value for name, value in patch.items() if value is not None}
-            children[position] = {**children[position], **kept}
-    return children
-
-
 def put_evse(draft: EvseDraft) -> bool:
     """PUT of an EVSE: created or replaced, its connectors become exactly those sent (R144). True when created."""
     operation = draft.operation
     assert operation.evse is not None and operation.address.evse_uid is not None
-    key = id_key(operation.address.evse_uid, draft.context.version.number)
+    key = draft.context.version.id_key(operation.address.evse_uid)
     evse = draft.row.evses.get(key)
     moment = ordering_time(operation.evse.last_updated, draft.context.received_at, draft.issues)
     created = evse is None or evse.withdrawn_at is not None
     if evse is not None and not created and evse.source_last_updated is not None and moment < evse.source_last_updated:
         raise stale()
+    draft.check_parking(operation.evse, "")
     ordinal = evse.ordinal if evse is not None else len(draft.row.evses)
     draft.store(key, operation.address.evse_uid, operation.evse, operation.raw, moment, ordinal)
     return created
@@ -180,7 +237,7 @@ def put_evse(draft: EvseDraft) -> bool:
 
 def _known_evse(draft: EvseDraft) -> EvseRow:
     uid = draft.operation.address.evse_uid or ""
-    evse = draft.row.evses.get(id_key(uid, draft.context.version.number))
+    evse = draft.row.evses.get(draft.context.version.id_key(uid))
     if evse is None:
         raise unknown("EVSE", uid)
     return evse
@@ -197,59 +254,65 @@ def put_connector(draft: EvseDraft) -> bool:
     operation = draft.operation
     evse = _known_evse(draft)
     address_id = operation.address.connector_id or ""
-    known = _connector(evse, address_id, draft.context.version.number)
+    known = _connector(evse, address_id, draft.context.version)
     assert operation.connector is not None
     moment = ordering_time(operation.connector.last_updated, draft.context.received_at, draft.issues)
     if known is not None and known.source_last_updated is not None and moment < known.source_last_updated:
         raise stale()
-    raw = current_raw(evse)
     sent = {**operation.raw, "id": operation.raw.get("id") or address_id}
-    _store_connector(draft, evse, raw, address_id, sent)
+    _store_connector(draft, evse, current_raw(evse), address_id, sent, moment)
     return known is None
 
 
 def patch_connector(draft: EvseDraft) -> bool:
     """PATCH of a Connector: merged into the sender's own object, then checked as a whole (R159)."""
-    operation = draft.operation
+    operation, context = draft.operation, draft.context
     evse = _known_evse(draft)
     address_id = operation.address.connector_id or ""
-    known = _connector(evse, address_id, draft.context.version.number)
+    known = _connector(evse, address_id, context.version)
     if known is None:
         raise unknown("connector", address_id)
-    patch_time(operation, known.source_last_updated)
+    moment = patch_time(operation, known.source_last_updated)
     raw = current_raw(evse)
-    position = _position(raw, address_id, draft.context.version.number)
-    stored = raw["connectors"][position] if position is not None else {"id": known.id}
-    merged = merge_patch(stored, operation.raw, draft.context.version, "connector")
-    _store_connector(draft, evse, raw, address_id, merged)
+    at = position(raw, address_id, context.version)
+    stored = raw["connectors"][at] if at is not None else {"id": known.id}
+    merged = merge_patch(stored, operation.raw, context.version, "connector")
+    lifted = lift_connector(merged, context.version, context.settings)
+    require_unbroken(lifted.errors, lambda: lift_connector(stored, context.version, context.settings).errors)
+    operation.issues += lifted.issues
+    _store_connector(draft, evse, raw, address_id, merged, moment)
     return False
 
 
-def _connector(evse: EvseRow, connector_id: str, version: str) -> Connector | None:
-    key = id_key(connector_id, version)
-    return next((c for c in objects.decode_evse(evse.doc).connectors if id_key(c.id, version) == key), None)
+def _connector(evse: EvseRow, connector_id: str, version: Version) -> Connector | None:
+    key = version.id_key(connector_id)
+    return next((c for c in objects.decode_evse(evse.doc).connectors if version.id_key(c.id) == key), None)
 
 
-def _position(raw: dict[str, Any], connector_id: str, version: str) -> int | None:
-    """Where the connector stands in the raw list; connectors without id count by position (`~1`, `~2` …)."""
-    key = id_key(connector_id, version)
-    for position, item in enumerate(raw.get("connectors") or []):
-        if isinstance(item, dict) and id_key(str(item.get("id") or f"~{position + 1}"), version) == key:
-            return position
+def position(raw: dict[str, Any], connector_id: str, version: Version) -> int | None:
+    """Where the connector stands in the raw list, the last one of several (R167); those without id count by position (`~1`, `~2` …)."""
+    key = version.id_key(connector_id)
+    connectors = raw.get("connectors")
+    items: list[Any] = connectors if isinstance(connectors, list) else []
+    for place, item in reversed(list(enumerate(items))):
+        sent = item.get("id") if isinstance(item, dict) else None
+        if isinstance(item, dict) and version.id_key(f"~{place + 1}" if sent in (None, "") else str(sent)) == key:
+            return int(place)
     return None
 
 
-def _store_connector(draft: EvseDraft, evse: EvseRow, raw: dict[str, Any], connector_id: str, connector: dict[str, Any]) -> None:
+def _store_connector(
+    draft: EvseDraft, evse: EvseRow, raw: dict[str, Any], connector_id: str, connector: dict[str, Any], moment: datetime
+) -> None:
     """Replace one connector of the EVSE; the EVSE's own time stays what its source sent (R150 is computed on reading)."""
-    connectors = [item for item in raw.get("connectors") or [] if isinstance(item, dict)]
-    position = _position({"connectors": connectors}, connector_id, draft.context.version.number)
-    if position is None:
+    version = draft.context.version
+    connectors = list(raw["connectors"]) if isinstance(raw.get("connectors"), list) else []
+    at = position(raw, connector_id, version)
+    if at is None:
         connectors.append(connector)
     else:
-        connectors[position] = connector
+        connectors[at] = connector
     raw["connectors"] = connectors
-    lifted = lift_evse(raw, draft.context.version, draft.context.settings)
-    alone = lift_connector(connector, draft.context.version, draft.context.settings)
-    require(alone.errors)
-    moment = evse.source_last_updated or draft.context.received_at
-    draft.store(evse.uid_key, evse.uid, lifted.node, raw, moment, evse.ordinal)
+    lifted = lift_evse(raw, version, draft.context.settings)
+    own = evse.source_last_updated or draft.context.received_at
+    draft.store(evse.uid_key, evse.uid, lifted.node, raw, own, evse.ordinal, (version.id_key(connector_id), moment))

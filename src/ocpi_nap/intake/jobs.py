@@ -25,7 +25,7 @@ from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.store.activity import count_operators, forget_old_pushes
 from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.registry import end_publication, rotation_due
+from ocpi_nap.store.registry import end_publication
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Work:
     crawl: Callable[[CrawlJob], Awaitable[None]]
     repair: Callable[[RepairJob], Awaitable[None]]
     rotate: Callable[[RotateJob], Awaitable[None]]
+    rotations_due: Callable[[], Awaitable[list[int]]]
+    """Platforms whose tokens are to be renewed."""
     task: Callable[[TaskJob], Awaitable[None]]
 
 
@@ -132,7 +134,7 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
 
     worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
     try:
-        await _schedule(db, queuer, stop, change_days)
+        await _schedule(db, queuer, stop, work, change_days)
     finally:
         queuer.shutdown.set()
         with suppress(asyncio.TimeoutError, Exception):
@@ -140,11 +142,11 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
         await connection.close()
 
 
-async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, change_days: int) -> None:
+async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, work: Work, change_days: int) -> None:
     round_number, counting = 0, asyncio.create_task(_count(db, stop))
     while not stop.is_set():
         try:
-            await _hand_out(db, queuer, round_number, change_days)
+            await _hand_out(db, queuer, work, round_number, change_days)
             round_number += 1
         except psycopg.Error as error:
             log.warning("the schedule could not be read: %s", error)
@@ -165,7 +167,7 @@ async def _count(db: Database, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), max(30.0, 50 * (time.monotonic() - started)))
 
 
-async def _hand_out(db: Database, queuer: PgQueuer, round_number: int, change_days: int) -> None:
+async def _hand_out(db: Database, queuer: PgQueuer, work: Work, round_number: int, change_days: int) -> None:
     """Every second what is due to be crawled; rarer things every minute and every hour."""
     queries = queuer.qm.queries
     for platform_id, full in await take_due(db, next_due):
@@ -173,7 +175,7 @@ async def _hand_out(db: Database, queuer: PgQueuer, round_number: int, change_da
         await queries.enqueue("crawl", payload, 0, dedupe_key=f"crawl/{platform_id}/{full}", on_conflict="skip")
     if round_number % 60 == 0:
         await end_publication(db, datetime.now(UTC) - timedelta(minutes=3))
-        for platform_id in await rotation_due(db):
+        for platform_id in await work.rotations_due():
             payload = msgspec.json.encode(RotateJob(platform_id))
             await queries.enqueue("rotate", payload, 0, dedupe_key=f"rotate/{platform_id}", on_conflict="skip")
     if round_number % 3600 == 0:

@@ -11,11 +11,10 @@ from typing import Any
 
 from ocpi_nap.intake.evses import EvseDraft, patch_connector, patch_evse, put_connector, put_evse
 from ocpi_nap.intake.operations import Operation, SentEvse, require, sent_evse
-from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
+from ocpi_nap.intake.patch import inferred_before, merge_patch, patch_time, stale, unknown
 from ocpi_nap.intake.results import Merged
-from ocpi_nap.intake.times import modified, ordering_time
+from ocpi_nap.intake.times import modified, ordering_time, outdated
 from ocpi_nap.model import jsontext, objects
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Location
 from ocpi_nap.ocpi.versions import lift_location
@@ -66,21 +65,27 @@ def _put_location(operation: Operation, row: LocationRow | None) -> Merged:
     """Create or replace (R143). A pulled Location that is older leaves this level alone; its EVSEs have their own times (R125)."""
     context, node = operation.context, operation.location
     assert node is not None
+    stated = node.last_updated is not None
     moment = ordering_time(node.last_updated, context.received_at, operation.issues)
     node.last_updated = None
     new = row is None or row.withdrawn_at is not None
-    description = False
+    description = late = False
     if row is None:
         row = _new_row(operation, node, moment)
-    elif new or row.source_last_updated is None or moment >= row.source_last_updated:
-        description = _describe(row, operation, node, operation.raw_bytes, moment)
-    elif context.via == "push":
-        raise stale()
+    else:
+        pushed_at = row.received_at if row.via == "push" else None
+        late = not new and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
+        late = late and not inferred_before(row, context)
+        if late and context.via == "push":
+            raise stale()
+        description = not late and _describe(row, operation, node, operation.raw_bytes, moment)
     if operation.pulled_hash is not None or row.pulled_hash is not None:
         row.pulled_hash, row.dirty = operation.pulled_hash, True
     draft = EvseDraft(row, operation)
     if operation.evses is not None:
-        _replace_evses(draft, operation.evses)
+        _replace_evses(draft, operation.evses, complete=not late and not context.partial_evses)
+    if late or draft.skipped:
+        row.pulled_hash = None  # not all of it was taken: the next pull looks again
     return _finish(operation, row, draft, created=new, new=new, description=description)
 
 
@@ -109,18 +114,21 @@ def _describe(row: LocationRow, operation: Operation, node: Location, raw: bytes
     return changed
 
 
-def _replace_evses(draft: EvseDraft, sent: list[SentEvse]) -> None:
-    """The list is the complete set: others are withdrawn, not erased (D12, R122), but not what came by push since (R125)."""
+def _replace_evses(draft: EvseDraft, sent: list[SentEvse], *, complete: bool) -> None:
+    """The list is the complete set: others are withdrawn, not erased (D12, R122), but not what came by push since (R125).
+
+    Not ``complete``: a delta with only what changed (I-62), or a Location that is older than what is stored.
+    """
     context, row = draft.context, draft.row
     seen: set[str] = set()
     for ordinal, item in enumerate(sent):
-        key = id_key(item.node.uid, context.version.number)
+        key = context.version.id_key(item.node.uid)
         if key in seen:
             issue = Issue(f"{item.path}.uid", "duplicate_id", "the same EVSE uid twice: the last one counts", item.node.uid[:50])
             draft.issues.append(issue)
         seen.add(key)
         draft.put_nested(key, item, ordinal)
-    if context.partial_evses:
+    if not complete:
         return
     for key, evse in row.evses.items():
         if key in seen or evse.withdrawn_at is not None:
@@ -152,7 +160,7 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
 
 def _patch_nested(draft: EvseDraft, item: Any, path: str) -> None:
     uid = str(item.get("uid") or "") if isinstance(item, dict) else ""
-    key = id_key(uid, draft.context.version.number)
+    key = draft.context.version.id_key(uid)
     if uid and key in draft.row.evses:
         draft.patch_nested(key, item, path)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -71,10 +72,24 @@ class Operation:
         return "/".join(part for part in parts if part is not None)
 
 
+def cleaned(raw: Any) -> list[Issue]:
+    """What was cleaned in an object before it came here (R47)."""
+    if not isinstance(raw, jsontext.Cleaned):
+        return []
+    return [Issue(path, "control_characters", "control characters or lone surrogates: cleaned") for path in raw.paths]
+
+
 def require(errors: list[Issue]) -> None:
     """Refuse when core data is missing (D10, R147)."""
     if errors:
         raise Invalid("; ".join(error.text() for error in errors)[:255], errors=errors)
+
+
+def require_unbroken(errors: list[Issue], before: Callable[[], list[Issue]]) -> None:
+    """Refuse a PATCH that breaks core data (R159); what was missing already, as tolerated below the addressed level, is not its fault."""
+    if errors:
+        known = {error.path for error in before()}
+        require([error for error in errors if error.path not in known])
 
 
 def prepare_put(operation: Operation) -> Operation:
@@ -87,7 +102,6 @@ def prepare_put(operation: Operation) -> Operation:
         operation.location = lifted.node
         operation.issues += lifted.issues
         operation.evses = _sent_evses(operation)
-        _check_parking(operation)
         operation.raw_bytes = jsontext.dump({name: value for name, value in raw.items() if name != "evses"})
         return operation
     operation.raw_bytes = jsontext.dump(raw)
@@ -107,17 +121,6 @@ def prepare_put(operation: Operation) -> Operation:
         operation.tariff = lifted_tariff.node
         operation.issues += lifted_tariff.issues
     return operation
-
-
-def _check_parking(operation: Operation) -> None:
-    """An EVSE may refer to parking places that the Location does not have: kept and recorded (R168)."""
-    assert operation.location is not None
-    places = {place.id for place in operation.location.parking_places}
-    for sent in operation.evses or ():
-        for parking in sent.node.parking:
-            if parking.parking_id not in places:
-                issue = Issue(f"{sent.path}.parking", "parking_unknown", "no such parking place in the Location", parking.parking_id or "")
-                operation.issues.append(issue)
 
 
 def _sent_evses(operation: Operation) -> list[SentEvse] | None:

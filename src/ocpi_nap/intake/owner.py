@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
+
+UNKNOWN_PARTY = Issue("", "unknown_party", "not an operator of this platform: its objects are left out")
 
 
 def stated_owner(raw: dict[str, Any]) -> Party | None:

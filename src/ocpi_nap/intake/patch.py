@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ocpi_nap.intake.operations import Operation
-from ocpi_nap.intake.times import ordering_time
-from ocpi_nap.model import timestamps
+from ocpi_nap.intake.operations import Context, Operation
+from ocpi_nap.intake.times import inferred, ordering_time
+from ocpi_nap.model import jsontext, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, UnknownLocation
 from ocpi_nap.ocpi.versions import Version
+from ocpi_nap.store.rows import LocationRow, TariffRow
 
 CHILDREN = {"location": "evses", "evse": "connectors"}
 
@@ -42,6 +43,14 @@ def patch_time(operation: Operation, known: datetime | None) -> datetime:
     return ordering
 
 
+def inferred_before(row: LocationRow | TariffRow, context: Context) -> bool:
+    """Whether a crawl meets a node that was ordered by its receipt before the crawl began."""
+    if context.crawl_started is None or row.received_at >= context.crawl_started:
+        return False
+    said = jsontext.parse(row.raw).get("last_updated")
+    return inferred(said, row.source_last_updated, timestamps.zone(context.settings.naive_timezone))
+
+
 def merge_patch(stored: dict[str, Any], patch: dict[str, Any], version: Version, level: str) -> dict[str, Any]:
     """The stored raw object with the patch's members; a null clears what is optional and is refused otherwise (D14).
 
@@ -49,7 +58,7 @@ def merge_patch(stored: dict[str, Any], patch: dict[str, Any], version: Version,
     """
     merged = dict(stored)
     for name, value in patch.items():
-        if name == CHILDREN.get(level):
+        if name == CHILDREN.get(level) and (value is not None or name not in version.required[level]):
             continue
         if value is None and name != "last_updated":
             if name in version.required[level]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ocpi_nap.intake.evses import current_raw
+from ocpi_nap.intake.evses import current_raw, position
 from ocpi_nap.intake.patch import unknown
 from ocpi_nap.model import jsontext, objects, timestamps
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS, lower_evse, lower_location, lower_tariff
 from ocpi_nap.store.rows import EvseRow, LocationRow, TariffRow
@@ -25,20 +25,32 @@ def evse_time(evse: EvseRow) -> datetime | None:
     return _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
 
 
-def _stamp(raw: dict[str, Any], time: datetime | None, own: datetime | None) -> None:
-    """Set ``last_updated`` to the propagated value, leaving the sender's own text where it already says so."""
-    if time is not None and (time != own or "last_updated" not in raw):
-        raw["last_updated"] = timestamps.format_z(time)
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z", re.ASCII)
+
+
+def _stamp(raw: dict[str, Any], time: datetime | None) -> None:
+    """Set ``last_updated`` to the propagated value; the sender's own stays where it says so already, or a time to come (D8), in our
+    form (R28)."""
+    said, _ = timestamps.parse(raw.get("last_updated"))
+    if time is not None and (said is None or said < time):
+        said = time
+    elif said is None or _OURS.fullmatch(raw["last_updated"]):
+        return
+    raw["last_updated"] = timestamps.format_z(said)
 
 
 def _evse_raw(evse: EvseRow, version: str) -> dict[str, Any]:
-    time = evse_time(evse)
+    doc = objects.decode_evse(evse.doc)
+    time = _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
     if evse.source_version == version:
         raw = current_raw(evse)
         raw.setdefault("uid", evse.uid)
-        _stamp(raw, time, evse.source_last_updated)
+        _stamp(raw, time)
+        for connector in doc.connectors:
+            at = position(raw, connector.id, VERSIONS[version])
+            if at is not None:
+                _stamp(raw["connectors"][at], connector.source_last_updated)
         return raw
-    doc = objects.decode_evse(evse.doc)
     doc.uid, doc.status, doc.last_updated = evse.uid, evse.status, time
     for connector in doc.connectors:
         connector.last_updated = connector.source_last_updated
@@ -60,7 +72,7 @@ def present_location(location: LocationRow, version: str) -> bytes:
         if VERSIONS[version].party_in_object:
             raw.setdefault("country_code", location.country_code)
             raw.setdefault("party_id", location.party_id)
-        _stamp(raw, time, location.source_last_updated)
+        _stamp(raw, time)
     else:
         doc = objects.decode_location(location.doc)
         doc.id, doc.country_code, doc.party_id, doc.last_updated = location.id, location.country_code, location.party_id, time
@@ -71,17 +83,16 @@ def present_location(location: LocationRow, version: str) -> bytes:
 
 def present_node(location: LocationRow, key: NodeKey, version: str) -> bytes:
     """The EVSE or Connector that the key names, as JSON."""
-    evse = location.evses.get(id_key(key.evse_uid or "", version))
+    evse = location.evses.get(VERSIONS[version].id_key(key.evse_uid or ""))
     if evse is None or evse.withdrawn_at is not None:
         raise unknown("EVSE", key.evse_uid or "")
     raw = _evse_raw(evse, version)
     if key.connector_id is None:
         return jsontext.dump(raw)
-    wanted = id_key(key.connector_id, version)
-    for position, connector in enumerate(raw.get("connectors") or []):
-        if isinstance(connector, dict) and id_key(str(connector.get("id") or f"~{position + 1}"), version) == wanted:
-            return jsontext.dump(connector)
-    raise unknown("connector", key.connector_id)
+    at = position(raw, key.connector_id, VERSIONS[version])
+    if at is None:
+        raise unknown("connector", key.connector_id)
+    return jsontext.dump(raw["connectors"][at])
 
 
 def present_tariff(tariff: TariffRow, version: str) -> bytes:
@@ -91,7 +102,7 @@ def present_tariff(tariff: TariffRow, version: str) -> bytes:
         raw.setdefault("id", tariff.id)
         raw.setdefault("country_code", tariff.country_code)
         raw.setdefault("party_id", tariff.party_id)
-        _stamp(raw, tariff.source_last_updated, tariff.source_last_updated)
+        _stamp(raw, tariff.source_last_updated)
         return jsontext.dump(raw)
     doc = objects.decode_tariff(tariff.doc)
     doc.id, doc.country_code, doc.party_id = tariff.id, tariff.country_code, tariff.party_id

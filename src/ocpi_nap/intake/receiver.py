@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, prepare_put
+from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
+from ocpi_nap.intake.owner import UNKNOWN_PARTY
 from ocpi_nap.intake.patch import stale, unknown
 from ocpi_nap.intake.present import present_location, present_node, present_tariff
 from ocpi_nap.intake.times import ordering_time
 from ocpi_nap.intake.writer import PushWriter
 from ocpi_nap.model import timestamps
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, NotFound, OcpiError, UnknownLocation
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
@@ -29,6 +29,14 @@ Repair = Callable[[int, NodeKey], Awaitable[None]]
 _STATUSES = frozenset(("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED", "UNKNOWN"))
 _STATUS_MEMBERS = ({"status", "last_updated"}, {"status"})
 _LITERAL_NOTHING = frozenset(("null", "undefined", ""))
+
+
+class UnknownParty(NotFound):
+    """The platform may not write this party's objects (R139)."""
+
+    def __init__(self, key: NodeKey) -> None:
+        super().__init__(f"unknown party {key.country_code}*{key.party_id}"[:100])
+        self.party = f"{key.country_code.upper()}/{key.party_id.upper()}"[:20]
 
 
 class ReceiverService:
@@ -89,7 +97,11 @@ class ReceiverService:
         return present_node(location, key, version)
 
     def _operation(self, method: Any, caller: Caller, version: str, module: str, key: NodeKey, body: Any) -> Operation:
-        place = _own(caller, version, key)
+        try:
+            place = _own(caller, version, key)
+        except UnknownParty as error:  # an operator may have been forgotten (I-80)
+            self._issues.add(caller.platform_id, f"{module}/{error.party}", [UNKNOWN_PARTY], refused=True)
+            raise
         received_at = datetime.now(UTC)
         context = Context(caller.platform_id, VERSIONS[version], caller.settings, "push", received_at)
         level: Level = "location"
@@ -101,6 +113,7 @@ class ReceiverService:
             level = "evse"
         operation = Operation(method, level, key, place, context)
         operation.raw = _object(body, operation)
+        operation.issues += cleaned(body)
         return operation
 
     async def _write(self, operation: Operation) -> Written:
@@ -148,7 +161,7 @@ def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
     """The storage key, when the platform may write this party's objects; 404 otherwise, whatever exists (R139, R140)."""
     party = (key.country_code.upper(), key.party_id.upper())
     if party not in caller.parties:
-        raise NotFound(f"unknown party {key.country_code}*{key.party_id}"[:100])
+        raise UnknownParty(key)
     for segment in (key.id, key.evse_uid, key.connector_id):
         if segment is not None and segment.strip().lower() in _LITERAL_NOTHING:
             raise NotFound("the path names no object")  # I-82
@@ -156,7 +169,7 @@ def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
             raise Invalid("id: longer than 255 characters", errors=[Issue("id", "too_long", "longer than 255 characters")])
         if segment is not None and any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in segment):
             raise NotFound("the path holds control characters")
-    return (caller.platform_id, *party, id_key(key.id, version))
+    return (caller.platform_id, *party, VERSIONS[version].id_key(key.id))
 
 
 def _object(body: Any, operation: Operation) -> dict[str, Any]:
@@ -175,7 +188,7 @@ def _object(body: Any, operation: Operation) -> dict[str, Any]:
 
 def _check_identity(operation: Operation) -> None:
     """Ids and party in the body must be those of the URL (R148, R149, R157, R180, I-78, I-79)."""
-    raw, address, version = operation.raw, operation.address, operation.context.version.number
+    raw, address, version = operation.raw, operation.address, operation.context.version
     name, expected = {
         "location": ("id", address.id),
         "evse": ("uid", address.evse_uid or ""),
@@ -184,7 +197,7 @@ def _check_identity(operation: Operation) -> None:
     }[operation.level]
     problems = []
     sent = raw.get(name)
-    if sent is not None and id_key(str(sent), version) != id_key(expected, version):
+    if sent is not None and version.id_key(str(sent)) != version.id_key(expected):
         problems.append(Issue(name, "identity", "differs from URL", str(sent)[:60]))
     if operation.level in ("location", "tariff"):
         for member, value in (("country_code", address.country_code), ("party_id", address.party_id)):
@@ -192,7 +205,7 @@ def _check_identity(operation: Operation) -> None:
             if sent is None or str(sent).upper() == value.upper():
                 continue
             issue = Issue(member, "identity", "differs from URL", str(sent)[:60])
-            if not VERSIONS[version].party_in_object:
+            if not version.party_in_object:
                 operation.issues.append(issue)
             else:
                 problems.append(issue)
@@ -215,6 +228,6 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
             raise Invalid(f"last_updated: {message}", errors=[Issue("last_updated", "required_missing", message)])
         operation.issues.append(Issue("last_updated", "required_missing", "missing in PATCH: the time of receipt counts"))
     ordering = ordering_time(moment, context.received_at, operation.issues)
-    uid_key = id_key(operation.address.evse_uid or "", context.version.number)
+    uid_key = context.version.id_key(operation.address.evse_uid or "")
     time_raw = sent if isinstance(sent, str) and moment is not None else None
     return StatusPatch(operation.key, uid_key, status, None, ordering, time_raw, context.received_at)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ocpi_nap.intake.operations import Operation
-from ocpi_nap.intake.patch import stale
+from ocpi_nap.intake.patch import inferred_before, stale
 from ocpi_nap.intake.results import Merged
-from ocpi_nap.intake.times import modified, ordering_time
+from ocpi_nap.intake.times import modified, ordering_time, outdated
 from ocpi_nap.model import objects
 from ocpi_nap.ocpi.errors import NotFound
 from ocpi_nap.store.rows import Change, TariffRow
@@ -22,6 +22,7 @@ def merge_tariff(operation: Operation, row: TariffRow | None) -> Merged:
 def _put(operation: Operation, row: TariffRow | None) -> Merged:
     context, node = operation.context, operation.tariff
     assert node is not None
+    stated = node.last_updated is not None
     moment = ordering_time(node.last_updated, context.received_at, operation.issues)
     node.last_updated = None
     doc = objects.encode(node)
@@ -33,8 +34,13 @@ def _put(operation: Operation, row: TariffRow | None) -> Merged:
             pulled_hash=operation.pulled_hash, dirty=True,
         )  # fmt: skip
         return Merged(row, created=True, changed=True, changes=[Change("tariff", row)])
-    created = row.withdrawn_at is not None
-    if not created and row.source_last_updated is not None and moment < row.source_last_updated:
+    gone_at = row.withdrawn_at
+    created = gone_at is not None
+    if gone_at and row.withdrawn_reason == DELETED and context.crawl_started and gone_at >= context.crawl_started:
+        return Merged(row)  # the page may be older than the DELETE (R125)
+    pushed_at = row.received_at if row.via == "push" else None
+    late = not created and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
+    if late and not inferred_before(row, context):
         if context.via == "push":
             raise stale()
         return Merged(row)

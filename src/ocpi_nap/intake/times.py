@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
+from ocpi_nap.model import timestamps
 from ocpi_nap.model.issues import Issue
 
 _FUTURE = timedelta(hours=24)
@@ -18,6 +20,27 @@ def ordering_time(last_updated: datetime | None, received_at: datetime, issues: 
         issues.append(Issue(where, "last_updated_in_future", "more than 24 h ahead of our clock", last_updated.isoformat()[:32]))
         return received_at
     return last_updated
+
+
+def outdated(
+    moment: datetime, stated: bool, known: datetime | None, pushed_at: datetime | None, crawl_started: datetime | None
+) -> bool:
+    """Whether a write to a node comes too late: it is older than what is stored (D8).
+
+    What was pushed at ``pushed_at``, since the crawl began that brings the write, yields only to a newer time that the source
+    itself stated: the page may have been made before the push (R125).
+    """
+    if known is None:
+        return False
+    if crawl_started is not None and pushed_at is not None and pushed_at >= crawl_started:
+        return not stated or moment <= known
+    return moment < known
+
+
+def inferred(said: Any, known: datetime | None, naive_tz: tzinfo) -> bool:
+    """Whether the time that orders a stored node is that of a receipt, not one that its source stated: no pull is older than it (D9)."""
+    moment, _ = timestamps.parse(said, naive_tz)
+    return known is not None and (moment is None or moment < known)
 
 
 def modified(previous: datetime, ordering: datetime, received_at: datetime) -> datetime:

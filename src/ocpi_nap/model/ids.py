@@ -17,9 +17,13 @@ def fold(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_UPPER)
 
 
-def id_key(text: str, version: str) -> str:
-    """The look-up form of an id: case-sensitive in 2.1.1, folded from 2.2.1 on (R45)."""
-    return text if version == "2.1.1" else fold(text)
+_EVSE_ID = re.compile(r"([A-Z]{2})[*-]?([A-Z0-9]{3})[*-]?(E[A-Z0-9*-]+)", re.ASCII)
+
+
+def normal_evse_id(text: str) -> str | None:
+    """An EVSE id as ``CC*PPP*E…``, upper case, whatever its separators (ISO 15118-2 annex H); None when it is none."""
+    found = _EVSE_ID.fullmatch(text if text.isupper() and " " not in text else "".join(text.split()).upper())
+    return f"{found[1]}*{found[2]}*{found[3].replace('-', '*')}" if found else None
 
 
 def country_code(text: str, field: str) -> str:

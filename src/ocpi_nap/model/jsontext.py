@@ -21,8 +21,14 @@ class NotJson(ValueError):
     """The bytes are not a JSON document (or one nested too deeply)."""
 
 
+class Cleaned(dict[str, Any]):
+    """An object in whose texts characters were removed or replaced; ``paths`` says in which (R47)."""
+
+    paths: list[str]
+
+
 def parse(data: bytes) -> Any:
-    """Decode; floats become Decimal with their exact text, control characters go, lone surrogates become U+FFFD.
+    """Decode; floats become Decimal with their exact text, control characters go, lone surrogates become U+FFFD (see Cleaned).
 
     Raises NotJson for anything that is not strict JSON in UTF-8, for an empty body, and for nesting deeper than 64.
     """
@@ -30,7 +36,7 @@ def parse(data: bytes) -> Any:
         data = data[3:]
     try:
         if (b"\\u" in data or b"\x7f" in data) and _SUSPECT.search(data):
-            return _clean(_parse_slowly(data))
+            return _cleaned(_parse_slowly(data))
         value = _decoder.decode(data)
     except RecursionError:
         raise NotJson("nested too deeply") from None
@@ -80,13 +86,29 @@ def _check_depth(value: Any) -> None:
     raise NotJson("nested too deeply")
 
 
-def _clean(value: Any) -> Any:
+_MOST_PATHS = 20
+
+
+def _cleaned(value: Any) -> Any:
+    paths: list[str] = []
+    found = _clean(value, "", paths)
+    if paths and isinstance(found, dict):
+        found = Cleaned(found)
+        found.paths = paths[:_MOST_PATHS]
+    return found
+
+
+def _clean(value: Any, path: str, paths: list[str]) -> Any:
     if isinstance(value, str):
-        return clean_text(value)
+        text = clean_text(value)
+        if text != value:
+            paths.append(path)
+        return text
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [_clean(item, f"{path}[{position}]", paths) for position, item in enumerate(value)]
     if isinstance(value, dict):
-        return {clean_text(name): _clean(item) for name, item in value.items()}
+        inside = f"{path}." if path else ""
+        return {_clean(name, path, paths): _clean(item, f"{inside}{clean_text(name)}", paths) for name, item in value.items()}
     return value
 
 

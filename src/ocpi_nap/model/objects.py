@@ -2,7 +2,7 @@
 
 Lists are empty rather than null (R42). Times are aware and in UTC, prices exact decimals, coordinates degrees (WGS 84),
 power watts, voltage volts, current amperes. ``extra`` holds every member we do not know, ``raw_enums`` the original text of
-values that were mapped or dropped, by path.
+values that were mapped or dropped, by path (null: the value was not there, it is inferred).
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ class Connector(Node):
     capabilities: list[str] = []
     last_updated: datetime | None = None
     id_inferred: bool = False  # †
-    raw_enums: dict[str, str] = {}  # †
+    derived_power: int | None = None  # † watts, from voltage, amperage and phases where max_electric_power is missing
+    raw_enums: dict[str, Any] = {}  # †
     created_at: datetime | None = None  # † ours
     modified_at: datetime | None = None  # † ours
     source_last_updated: datetime | None = None  # † what the source sent for this connector
@@ -147,6 +148,7 @@ class Connector(Node):
 class Evse(Node):
     uid: str = ""
     evse_id: str | None = None
+    evse_id_normal: str | None = None  # † CC*PPP*E…, where evse_id spells it otherwise
     status: str | None = None
     status_schedule: list[StatusSchedule] = []
     capabilities: list[str] = []
@@ -160,7 +162,7 @@ class Evse(Node):
     images: list[Image] = []
     accepted_service_providers: list[str] = []
     last_updated: datetime | None = None
-    raw_enums: dict[str, str] = {}  # †
+    raw_enums: dict[str, Any] = {}  # †
 
 
 class Location(Node):
@@ -194,7 +196,7 @@ class Location(Node):
     energy_mix: EnergyMix | None = None
     help_phone: str | None = None
     last_updated: datetime | None = None
-    raw_enums: dict[str, str] = {}  # †
+    raw_enums: dict[str, Any] = {}  # †
 
 
 class Price(Node):
@@ -248,7 +250,7 @@ class Tariff(Node):
     end_date_time: datetime | None = None
     energy_mix: EnergyMix | None = None
     last_updated: datetime | None = None
-    raw_enums: dict[str, str] = {}  # †
+    raw_enums: dict[str, Any] = {}  # †
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

@@ -30,6 +30,8 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     version_pin: str | None = None  # D3
     treat_2_2_as_2_2_1: bool = False  # I-25
     token_encoding_fallback: bool = False  # D1
+    registration: Literal["credentials", "none"] = "credentials"  # I-45: none is a static token, without a credentials module
+    static_endpoints: dict[str, str] = {}  # I-45: instead of version details; needs version_pin
     versions_auth: Literal["token", "none"] = "token"  # I-7
     list_credentials_twice: bool = False  # I-27
     extra_headers: dict[str, str] = {}  # I-8
@@ -39,6 +41,7 @@ class PlatformSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     max_pages: int = 10_000  # R117
     max_requests_per_day: int = 0  # I-8; 0 is no limit
     page_timeout_seconds: int = 120  # I-68
+    crawl_minutes: int = 360  # I-68: the longest pull of one list
     delta_interval_minutes: int = 60  # R130
     full_interval_minutes: int = 1440  # R130
     delta_overlap_minutes: int = 10  # R120

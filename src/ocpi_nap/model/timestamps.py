@@ -22,6 +22,16 @@ def zone(name: str) -> tzinfo:
         return UTC
 
 
+@lru_cache(maxsize=1024)
+def known_zone(name: str) -> bool:
+    """Whether this is the IANA name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
 def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | None]:
     """The moment in UTC and the rule of a tolerated deviation: ``timestamp_offset``, ``timestamp_form``; or (None, rule).
 

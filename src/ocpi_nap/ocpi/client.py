@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
+import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -81,9 +85,12 @@ class Peer:
     extra_headers: dict[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     private: bool = False
+    correlation_id: str | None = None
+    """Kept by the retries of one request (R15); None: every request gets its own."""
 
-    def with_token(self, token: str) -> Peer:
-        return replace(self, token=token)
+    def correlated(self) -> Peer:
+        """For one request and its retries."""
+        return self if self.correlation_id else replace(self, correlation_id=str(uuid.uuid4()))
 
 
 @dataclass(slots=True)
@@ -97,27 +104,68 @@ class Answer:
     message: str | None
     data: Any
     """Decoded; for a page (`get_page`) the text of its ``data`` as it came, which is decoded object by object."""
+    timestamp: Any = None
+    """Of the envelope, as it came."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer as they went over the wire, for whoever must see more than the outcome."""
+
+    method: str
+    url: str
+    sent: dict[str, str]
+    """Headers, the token among them."""
+    sent_body: bytes | None
+    status: int | None = None
+    """None: no answer."""
+    headers: CIMultiDictProxy[str] | None = None
+    body: bytes = b""
+    """Unpacked; empty where it was not read: of redirects, and when ``error`` says why."""
+    error: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    """How often it was sent: where a connection that was used before breaks, the HTTP library repeats a GET once, without a word."""
 
 
 class OcpiClient:
-    """One HTTP session for all platforms."""
+    """HTTP for all platforms. ``record`` is given every exchange, each redirect by itself.
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    Only GETs use a connection again: the library repeats a PUT or DELETE on one that breaks, but credentials may be renewed only once.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, single: aiohttp.ClientSession, record: Callable[[Exchange], None] | None = None
+    ) -> None:
+        self._sessions = {"GET": session}
+        self._single = single
+        self._record = record
 
     @classmethod
-    async def open(cls) -> OcpiClient:
-        """A session without cookies; redirects, decompression and limits are ours."""
-        connector = aiohttp.TCPConnector(limit=100, limit_per_host=8)
-        return cls(aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False))
+    async def open(cls, record: Callable[[Exchange], None] | None = None) -> OcpiClient:
+        """A session without cookies; redirects, decompression and limits are ours. One that is recorded keeps no connections, so that one
+        that breaks was broken by the platform."""
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_count_attempt)
+
+        def session(*, once: bool) -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(limit=100, limit_per_host=8, force_close=once)
+            return aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
+                trace_configs=[trace] if record is not None else None,
+            )  # fmt: skip
+
+        return cls(session(once=record is not None), session(once=True), record)
 
     async def close(self) -> None:
-        await self._session.close()
+        for session in (*self._sessions.values(), self._single):
+            await session.close()
 
     @staticmethod
     def object_url(base: str, *ids: str) -> str:
-        """An object's URL below an endpoint (R60)."""
-        return "/".join([base.rstrip("/"), *(quote(part, safe="") for part in ids)])
+        """An object's URL below an endpoint; the endpoint's own query stays behind the ids (R60)."""
+        path, mark, query = base.partition("?")
+        return "/".join([path.rstrip("/"), *(quote(part, safe="") for part in ids)]) + mark + query
 
     async def get(self, peer: Peer, url: str, *, functional: bool = True) -> Answer:
         """GET; raises PeerError."""
@@ -149,6 +197,8 @@ class OcpiClient:
             async with asyncio.timeout(peer.timeout):
                 return await self._follow(method, peer, url, body, functional, page)
         except TimeoutError:
+            if self._record is not None:
+                self._record(Exchange(method, url, {}, None, error=f"no complete answer within {peer.timeout:g} s", seconds=peer.timeout))
             raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"no connection: {error}"[:200], url=url) from None
@@ -158,7 +208,9 @@ class OcpiClient:
             raise RefusedUrl(str(error), url=url) from None
 
     async def _follow(self, method: str, peer: Peer, url: str, body: Any, functional: bool, page: bool) -> Answer:
-        sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party)
+        peer = peer.correlated()
+        sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party,
+                                correlation_id=peer.correlation_id)  # fmt: skip
         sent |= {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"} | peer.extra_headers
         if peer.encoding is not None:
             sent["Authorization"] = tokens.outbound_header(peer.token, peer.encoding)
@@ -169,15 +221,36 @@ class OcpiClient:
         target = net.check_form(url, allow_private=peer.private)
         for _ in range(_MOST_REDIRECTS + 1):
             await net.check_address(target, allow_private=peer.private)
-            async with self._session.request(method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False) as response:
-                location = response.headers.get("Location")
-                kept = response.status in (307, 308) or method in ("GET", "HEAD")
-                if response.status in _REDIRECTS and location and kept:
-                    target = net.follow(target, location, peer.hosts)
-                    continue
-                content = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
-                return _judge(target, response, content, _page_envelope if page else _envelope)
+            sent["X-Request-ID"] = str(uuid.uuid4())
+            exchange = Exchange(method, target, dict(sent), data)
+            started = time.monotonic()
+            try:
+                asked = self._sessions.get(method, self._single).request(
+                    method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False, trace_request_ctx=exchange
+                )
+                async with asked as response:
+                    exchange.status, exchange.headers = response.status, response.headers
+                    location = response.headers.get("Location")
+                    moved = response.status in _REDIRECTS and location and (response.status in (307, 308) or method in ("GET", "HEAD"))
+                    if not moved:
+                        exchange.body = await _bounded_body(response, PAGE_LIMIT if page else SMALL_LIMIT)
+            except (aiohttp.ClientError, OSError, ValueError, NotOcpi) as error:
+                self._note(exchange, started, str(error) or type(error).__name__)
+                raise
+            self._note(exchange, started)
+            if not moved:
+                return _judge(target, response, exchange.body, _page_envelope if page else _envelope, _secrets(peer, body))
+            target = net.follow(target, str(location), peer.hosts)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
+
+    def _note(self, exchange: Exchange, started: float, error: str = "") -> None:
+        if self._record is not None:
+            exchange.error, exchange.seconds = error, time.monotonic() - started
+            self._record(exchange)
+
+
+async def _count_attempt(session: aiohttp.ClientSession, context: SimpleNamespace, sent: aiohttp.TraceRequestHeadersSentParams) -> None:
+    context.trace_request_ctx.attempts += 1
 
 
 async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -206,6 +279,7 @@ async def _bounded_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
 class _PageEnvelope(msgspec.Struct):
     status_code: Any = None
     status_message: Any = None
+    timestamp: Any = None
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -225,37 +299,64 @@ def _page_envelope(body: bytes) -> dict[str, Any]:
     """The envelope with ``data`` as text; what only the tolerant decoder reads is written anew."""
     try:
         found = _pages.decode(body.removeprefix(b"\xef\xbb\xbf"))
-        return {"status_code": found.status_code, "status_message": found.status_message, "data": bytes(found.data)}
+        head = {"status_code": found.status_code, "status_message": found.status_message, "timestamp": found.timestamp}
+        return {**head, "data": bytes(found.data)}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         slow = _envelope(body)
         return slow | {"data": jsontext.dump(slow.get("data"))} if slow else {}
 
 
-def _judge(url: str, response: aiohttp.ClientResponse, body: bytes, read: Callable[[bytes], dict[str, Any]]) -> Answer:
+_TOKEN_MEMBER = re.compile(r'("token"\s*:\s*")[^"]*')
+
+
+def _secrets(peer: Peer, body: Any) -> list[str]:
+    """What no error may quote, though the platform echoes it (R12)."""
+    tokens_sent = [peer.token, *([str(body["token"])] if isinstance(body, dict) and "token" in body else [])]
+    encoded = [tokens.outbound_header(token, "base64").removeprefix("Token ") for token in tokens_sent]
+    return [*tokens_sent, *encoded, *peer.extra_headers.values()]
+
+
+def _quoted(text: str, hidden: list[str]) -> str:
+    for secret in hidden:
+        if secret:
+            text = text.replace(secret, "…")
+    return _TOKEN_MEMBER.sub(r"\1…", text)
+
+
+def _judge(
+    url: str, response: aiohttp.ClientResponse, body: bytes, read: Callable[[bytes], dict[str, Any]], hidden: list[str]
+) -> Answer:
     """Success is HTTP 2xx and an OCPI code 1xxx (R31); anything else is an error that quotes the answer."""
     status = response.status
     known = read(body)
     code, message = _code(known.get("status_code")), known.get("status_message")
-    said = message if isinstance(message, str) and message else body[:160].decode("utf-8", "replace")
+    message = message if isinstance(message, str) and message else None
+    if 200 <= status < 300 and code is not None and 1000 <= code <= 1999:
+        return Answer(url, status, response.headers, code, message, known.get("data"), known.get("timestamp"))
+    said = _quoted(message[:1000] if message else body[:400].decode("utf-8", "replace"), hidden)[:200]
     if not 200 <= status < 300:
         detail = f"HTTP {status}" + (f" with OCPI {code}" if code else "") + (f": {said}" if said else "")
         raise HttpFailure(detail, url=url, http_status=status, status_code=code, retry_after=response.headers.get("Retry-After"))
-    if not known or code is None:
+    if code is None:
         raise NotOcpi(f"HTTP {status}, but no OCPI envelope: {said}", url=url, http_status=status)
-    if not 1000 <= code <= 1999:
-        raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
-    return Answer(url, status, response.headers, code, message if isinstance(message, str) else None, known.get("data"))
+    raise OcpiFailure(f"OCPI {code}: {said}", url=url, http_status=status, status_code=code)
+
+
+_CODE = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def _code(value: Any) -> int | None:
     """The status code, also as text (I-12)."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return int(value) if isinstance(value, str) and value.strip().isdigit() else None
+    return int(value) if isinstance(value, str) and _CODE.fullmatch(value.strip()) else None
 
 
 def unauthorised(error: PeerError) -> bool:
-    """Whether an error may mean that the token was read in the wrong form (field lessons 1, I-10)."""
+    """Whether an error may mean that the token was read in the wrong form: a refusal in whatever shape (field lessons 1, I-9, I-10).
+
+    Platforms answer a token they cannot read with 400, 401, 403 or 500, or with 200 and any failure: one library says 3000.
+    """
     if isinstance(error, HttpFailure):
         return error.http_status in (400, 401, 403, 500)
-    return isinstance(error, OcpiFailure) and error.status_code in (2000, 2001) and "unauthor" in error.message.lower()
+    return isinstance(error, OcpiFailure | NotOcpi)

@@ -20,6 +20,14 @@ class OwnIdentity:
     party_id: str
     business_details: dict[str, Any]
 
+    @property
+    def party(self) -> Party:
+        return (self.country_code, self.party_id)
+
+    def offer(self, version: str) -> str:
+        """What a platform is told of our endpoints with our credentials, as text to compare (R63)."""
+        return " ".join((self.versions_url, version, *VERSIONS[version].modules))
+
     def credentials(self, version: str, token: str) -> dict[str, Any]:
         """Our credentials object: flat in 2.1.1, exactly one role NAP from 2.2.1 on (R66, R67)."""
         party = {"party_id": self.party_id, "country_code": self.country_code, "business_details": self.business_details}
@@ -36,13 +44,11 @@ class PeerCredentials:
     url: str | None
     roles: list[dict[str, Any]]
 
-    def parties(self) -> set[Party]:
-        """Their CPO parties (D4)."""
-        return {
-            (str(r["country_code"]).strip().upper(), str(r["party_id"]).strip().upper())
-            for r in self.roles
-            if str(r.get("role", "CPO")).upper() == "CPO" and r.get("country_code") and r.get("party_id")
-        }
+
+def role_party(role: dict[str, Any]) -> Party:
+    """The party of a role as they write it, in our form: upper case, trimmed (I-41)."""
+    country, party = (role.get(name) for name in ("country_code", "party_id"))
+    return (str(country or "").strip().upper(), str(party or "").strip().upper())
 
 
 def read_credentials(data: Any, *, need_url: bool) -> PeerCredentials:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import net
-from ocpi_nap.ocpi.client import Answer, NotOcpi, OcpiClient, Peer, PeerError, unauthorised
+from ocpi_nap.ocpi.client import Answer, NotOcpi, OcpiClient, Peer, PeerError, RefusedUrl, unauthorised
 from ocpi_nap.ocpi.errors import NotFound
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -58,6 +59,7 @@ class DiscoveryFailed(Exception):
 async def get_trying(client: OcpiClient, peer: Peer, url: str, encodings: list[str | None]) -> tuple[Answer, str | None]:
     """GET with each form of the token in turn, until one is not refused (D1, field lessons 1); raises the first error."""
     first: PeerError | None = None
+    peer = peer.correlated()
     for encoding in encodings:
         try:
             return await client.get(replace(peer, encoding=encoding), url, functional=False), encoding
@@ -70,8 +72,9 @@ async def get_trying(client: OcpiClient, peer: Peer, url: str, encodings: list[s
 
 
 async def discover(
-    client: OcpiClient, peer: Peer, versions_url: str, encodings: list[str | None], settings: PlatformSettings, *, only: str | None = None
-) -> Discovered:
+    client: OcpiClient, peer: Peer, versions_url: str, encodings: list[str | None], settings: PlatformSettings, *, only: str | None = None,
+    required: Sequence[str] = ("credentials", "locations"),
+) -> Discovered:  # fmt: skip
     """Their versions, the one to use (``only``, or the highest mutual one), and its endpoints; raises DiscoveryFailed."""
     try:
         answer, encoding = await get_trying(client, peer, versions_url, encodings)
@@ -85,9 +88,9 @@ async def discover(
     except PeerError as error:
         raise DiscoveryFailed("details", f"GET {url}: {error.message}", error) from None
     except net.Refused as error:
-        raise DiscoveryFailed("details", f"{url} is not called: {error}") from None
+        raise DiscoveryFailed("details", f"{url} is not called: {error}", RefusedUrl(str(error), url=url)) from None
     endpoints = _endpoints(details, version, peer)
-    for name in ("credentials", "locations"):
+    for name in required:
         if name not in endpoints:
             raise DiscoveryFailed("endpoints", f"their version {version} has no {name} endpoint that we could use")
     return Discovered(version, endpoints, encoding, [number for number, _ in offered], url)
@@ -110,8 +113,10 @@ def _offered(answer: Answer) -> list[tuple[str, str]]:
 def _choose(offered: list[tuple[str, str]], settings: PlatformSettings, only: str | None) -> tuple[str, str]:
     """The highest version both sides have, as numbers (D3, R56)."""
     urls = dict(offered)
-    if settings.treat_2_2_as_2_2_1 and "2.2" in urls:
-        urls.setdefault("2.2.1", urls["2.2"])
+    for version in VERSIONS.values() if settings.treat_2_2_as_2_2_1 else ():
+        for older in version.also_reads:
+            if older in urls:
+                urls.setdefault(version.number, urls[older])
     wanted = only or settings.version_pin
     mutual = sorted((v for v in urls if v in VERSIONS and wanted in (None, v)), key=lambda v: VERSIONS[v].order)
     if not mutual:

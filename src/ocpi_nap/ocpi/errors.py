@@ -29,6 +29,18 @@ class NotAuthenticated(OcpiError):
         super().__init__(message, headers={"WWW-Authenticate": "Token"})
 
 
+class BadRequest(OcpiError):
+    """Not HTTP (R27)."""
+
+    http_status, status_code = 400, 2000
+
+
+class HeadTooLarge(OcpiError):
+    """URL and headers are over the limit (R200)."""
+
+    http_status, status_code = 431, 2000
+
+
 class NotFound(OcpiError):
     """No such path, party or object (R34, R35, R139)."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.model.platform import Party
+from ocpi_nap.ocpi.versions import VERSIONS
 
 Header = tuple[bytes, bytes]
 
@@ -54,13 +55,12 @@ def reply_headers(received: Received, from_party: Party | None, peer: Party | No
         (b"x-correlation-id", received.correlation_id or str(uuid.uuid4()).encode()),
     ]
     if from_party is not None:
-        country, party = peer or ("", "")
-        reply += [
-            (b"ocpi-from-country-code", from_party[0].encode()),
-            (b"ocpi-from-party-id", from_party[1].encode()),
-            (b"ocpi-to-country-code", received.from_country or country.encode()),
-            (b"ocpi-to-party-id", received.from_party or party.encode()),
-        ]
+        reply += [(b"ocpi-from-country-code", from_party[0].encode()), (b"ocpi-from-party-id", from_party[1].encode())]
+        country, party = peer or (None, None)
+        to_country = received.from_country or (country.encode() if country else None)
+        to_party = received.from_party or (party.encode() if party else None)
+        if to_country and to_party:  # nobody knows whom a caller without token speaks for
+            reply += [(b"ocpi-to-country-code", to_country), (b"ocpi-to-party-id", to_party)]
     return reply
 
 
@@ -69,7 +69,7 @@ def outgoing(
 ) -> dict[str, str]:
     """Headers of a request we send: fresh request id, and routing on functional modules from 2.2.1 on (R15, R16, R19, R20)."""
     sent = {"X-Request-ID": str(uuid.uuid4()), "X-Correlation-ID": correlation_id or str(uuid.uuid4())}
-    if functional and version not in (None, "2.1.1"):
+    if functional and version is not None and VERSIONS[version].has_roles:
         sent |= {
             "OCPI-from-country-code": own_party[0],
             "OCPI-from-party-id": own_party[1],

@@ -52,11 +52,16 @@ async def check_address(url: str, *, allow_private: bool) -> None:
 
 
 def follow(base: str, target: str, allowed: frozenset[str]) -> str:
-    """A redirect or Link target made absolute; http on the host of an https URL is upgraded; other hosts are refused."""
+    """A redirect or Link target made absolute; http on the host of an https URL is upgraded; other hosts are refused.
+
+    On the very port that we use, the scheme is the one that works there: some write https into links whatever they speak.
+    """
     url = urljoin(base, target.strip())
     parts, origin = urlsplit(url), urlsplit(base)
     if parts.scheme not in ("http", "https"):
         raise Refused(f"{target[:100]!r} does not lead to an http(s) URL")
+    if origin.port is not None and parts.netloc.lower() == origin.netloc.lower():
+        return urlunsplit((origin.scheme, *parts[1:]))
     if parts.scheme == "http" and origin.scheme == "https" and parts.hostname == origin.hostname:
         port = "" if parts.port in (None, 80) else f":{parts.port}"
         url = urlunsplit(("https", f"{parts.hostname}{port or (f':{origin.port}' if origin.port else '')}", *parts[2:]))

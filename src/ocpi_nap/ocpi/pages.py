@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import random
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -28,17 +29,20 @@ _LONGEST_WAIT = 600.0
 class CrawlFailed(Exception):
     """The list could not be read to its end; what came before is good."""
 
-    def __init__(self, message: str, http_status: int | None = None) -> None:
+    def __init__(self, message: str, http_status: int | None = None, *, refused: bool = False) -> None:
         super().__init__(message)
         self.http_status = http_status
+        self.refused = refused
+        """They answered that they will not give this page, as opposed to a failure."""
 
 
-class _Keyed(msgspec.Struct):
-    id: Any = None
+class _Object(msgspec.Struct):
+    id: msgspec.Raw | None = None
 
 
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
-_keyed = msgspec.json.Decoder(_Keyed)
+_single = msgspec.json.Decoder(_Object)
+_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -59,52 +63,74 @@ class Crawler:
         self._client, self._peer, self._url, self._settings = client, peer, url, settings
         self._date_from, self._sleep = date_from, sleep
         self._limit: int | None = settings.page_size if settings.send_paging_parameters else None
+        self._ends_at = time.monotonic() + 60 * settings.crawl_minutes
+        self._totals_like_pages = 0
+        self._dead_links: set[str] = set()
         self.total: int | None = None
+        """The last X-Total-Count, unless it only counts pages."""
         self.unstable = False
+        """The total shrank, so that objects may have slipped between two pages (R119)."""
         self.server_time: datetime | None = None
+        self.number = 0
+        """Pages that were read."""
         self.received = 0
+        """Objects that came; those that an earlier page had already do not count."""
 
     async def pages(self) -> AsyncIterator[Page]:
         """All pages in order, the next one on its way meanwhile; raises CrawlFailed when one cannot be had or the count does not
         fit (R126)."""
-        url = self._start_url(0)
+        url, linked = self._start_url(0), False
         asked: set[str] = set()
         seen: set[bytes] = set()
-        empty_in_a_row = number = 0
+        barren = 0
+        broken_link: CrawlFailed | None = None
         coming = self._ask(url, first=True)
         try:
             while True:
                 asked.add(url)
-                answer = await coming
+                try:
+                    answer = await coming
+                except CrawlFailed as error:
+                    if not linked and error.refused and self.number and self.total is not None and self.received >= self.total:
+                        break  # we asked for more than the total, and there is none
+                    by_offset = self._start_url(self.received)
+                    if not linked or error.http_status == 401 or by_offset in asked:
+                        raise
+                    broken_link = error
+                    self._dead_links.add(url)
+                    url, linked = by_offset, False  # a Link that fails: the offset may work (field lessons 7)
+                    coming = self._ask(url, past_end=True)
+                    continue
                 if answer is None:
                     break
-                number += 1
+                self.number += 1
                 items = _items(answer)
                 fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in seen]
-                repeats = bool(items) and not fresh
                 seen.update(digest for _, digest in fresh)
                 self.received += len(fresh)
-                self._count(answer)
-                empty_in_a_row = 0 if items else empty_in_a_row + 1
+                self._count(answer, len(items))
+                barren = 0 if fresh else barren + 1
                 failed: CrawlFailed | None = None
                 following = None
                 try:
-                    following = self._following(answer, items, repeats, empty_in_a_row, asked)
-                    if following is not None and number >= self._settings.max_pages:
+                    following = self._following(answer, items, barren, asked)
+                    if following is not None and self.number >= self._settings.max_pages:
                         raise CrawlFailed(f"more than {self._settings.max_pages} pages")
                 except CrawlFailed as error:
                     failed = error
                 if following is not None and failed is None:
-                    url, offset_used = following
-                    coming = self._ask(url, past_end=offset_used)
+                    url, linked = following
+                    coming = self._ask(url, past_end=not linked)
                 if fresh:
-                    yield Page(number, fresh)
+                    yield Page(self.number, fresh)
                 if failed is not None:
                     raise failed
                 if following is None:
                     break
         finally:
             coming.cancel()
+        if self.total is None and broken_link is not None:
+            raise broken_link
         if self.total is not None and self.received < self.total:
             raise CrawlFailed(f"only {self.received} of {self.total} objects came")
 
@@ -113,41 +139,50 @@ class Crawler:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a page that nobody waits for any more
         return task
 
-    def _count(self, answer: Answer) -> None:
+    def _count(self, answer: Answer, arrived: int) -> None:
+        """The total that the page tells: the last one counts, one that shrinks is noted, and page counts are none (R119, R126, I-48)."""
         if self.server_time is None:
             self.server_time = _server_time(answer)
         total = _number(answer.headers.get("X-Total-Count"))
-        if total is not None:
-            self.unstable = self.unstable or (self.total is not None and total < self.total)
-            counts_page = self.total is None and total == len(_items(answer)) and next_link(answer.headers.getall("Link", [])) is not None
-            self.total = None if counts_page else max(total, self.total or 0)
+        if total is None:
+            return
+        self._totals_like_pages += total == arrived
+        if self._totals_like_pages == self.number > 1:
+            self.total, self.unstable = None, False
+            return
+        self.unstable = self.unstable or (self.total is not None and total < self.total)
+        self.total = total
 
-    def _following(
-        self, answer: Answer, items: list[bytes], repeats: bool, empty_in_a_row: int, asked: set[str]
-    ) -> tuple[str, bool] | None:
-        """The next URL and whether it is one of ours by offset; None at the end."""
+    def _following(self, answer: Answer, items: list[bytes], barren: int, asked: set[str]) -> tuple[str, bool] | None:
+        """The next URL and whether a Link gave it; None at the end."""
         link = next_link(answer.headers.getall("Link", []))
         if link is not None:
-            if empty_in_a_row >= 2:
-                raise CrawlFailed("empty pages that point to further pages")
+            if barren >= 2:
+                raise CrawlFailed("pages without anything new that point to further pages")
             try:
                 url = net.follow(answer.url, link, self._peer.hosts)
             except (net.Refused, ValueError) as error:
                 if isinstance(error, net.Refused):
                     raise CrawlFailed(f"the next page is not followed: {error}") from None
                 url = ""
+            if url in self._dead_links:
+                url = ""
             if url in asked:
                 raise CrawlFailed("the next page is one that was read already")
             if url:
-                return url, False
-        if repeats or not items:
-            return None
-        page = _number(answer.headers.get("X-Limit")) or self._limit
-        more = self.received < self.total if self.total is not None else page is not None and len(items) >= page
-        if not more:
+                return url, True
+        if barren or not self._more(answer, len(items)):
             return None
         url = self._start_url(self.received)
-        return None if url in asked else (url, True)
+        return None if url in asked else (url, False)
+
+    def _more(self, answer: Answer, arrived: int) -> bool:
+        """Without a Link: by the total; where there is none, or it counts the page, after a full page (R116)."""
+        total, most = _number(answer.headers.get("X-Total-Count")), _number(answer.headers.get("X-Limit"))
+        full = (self._limit is not None and arrived >= self._limit) or (most is not None and 0 < most <= arrived)
+        if self.total is None or total == arrived:
+            return full
+        return self.received < self.total
 
     def _start_url(self, offset: int) -> str:
         """The endpoint with our parameters, its own query kept (R112)."""
@@ -165,9 +200,12 @@ class Crawler:
     async def _fetch(self, url: str, *, first: bool, past_end: bool) -> Answer | None:
         """One page with the retry policy (R129); None when an offset of ours lies past the end (I-56)."""
         failures = waits = 0
+        peer = self._peer.correlated()
         while True:
+            if time.monotonic() > self._ends_at:
+                raise CrawlFailed(f"longer than {self._settings.crawl_minutes} minutes")
             try:
-                return await self._client.get_page(self._peer, url)
+                return await self._client.get_page(peer, url)
             except RefusedUrl as error:
                 raise CrawlFailed(error.message) from None
             except HttpFailure as error:
@@ -180,7 +218,7 @@ class Crawler:
                     await self._sleep(_wait(error.retry_after, waits))
                     continue
                 if error.http_status is not None and error.http_status < 500:
-                    raise CrawlFailed(error.message, error.http_status) from None
+                    raise CrawlFailed(error.message, error.http_status, refused=True) from None
                 last: PeerError = error
             except OcpiFailure as error:
                 if first and self._limit is not None and error.status_code == 2001:
@@ -188,7 +226,7 @@ class Crawler:
                     url = self._start_url(0)
                     continue
                 if error.status_code is None or error.status_code < 3000:
-                    raise CrawlFailed(error.message) from None
+                    raise CrawlFailed(error.message, refused=True) from None
                 last = error
             except PeerError as error:
                 last = error
@@ -199,42 +237,45 @@ class Crawler:
 
 
 def _items(answer: Answer) -> list[bytes]:
-    """The objects of ``data`` as slices of the body; null and absent are an empty page (R131), one object is a list of one.
-
-    Raises CrawlFailed for anything else: taken as empty, it would withdraw what we hold.
-    """
+    """The objects of ``data`` as slices of the body; null and absent are an empty page (R131), one object is a list of it (I-109)."""
     data: bytes = answer.data
     if data == b"null":
         return []
     try:
         return [bytes(item) for item in _lists.decode(data)]
     except msgspec.MsgspecError:
-        if data.startswith(b"{") and _keyed.decode(data).id is not None:
+        pass
+    try:
+        if _single.decode(data).id is not None:
             return [data]
-    raise CrawlFailed("the page's data is no list of objects")
+    except msgspec.MsgspecError:
+        pass
+    raise CrawlFailed("data is not a list of objects")
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdigit() else None
+    return int(text) if text is not None and _DIGITS.fullmatch(text.strip()) else None
 
 
 def _server_time(answer: Answer) -> datetime | None:
-    """The peer's clock: its Date header (R120)."""
+    """The peer's clock: its Date header, else the timestamp of its envelope (R120)."""
     try:
-        return email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC)
-    except (TypeError, ValueError):
-        moment, _ = timestamps.parse(answer.headers.get("Date"))
-        return moment
+        moment = email.utils.parsedate_to_datetime(answer.headers.get("Date", ""))
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        found, _ = timestamps.parse(answer.timestamp)
+        return found
 
 
 def _wait(retry_after: str | None, waits: int) -> float:
     """Seconds to wait: Retry-After in either form, else 60 s doubling (I-20), never more than ten minutes."""
-    if retry_after is not None and retry_after.strip().isdigit():
-        return min(float(retry_after), _LONGEST_WAIT)
+    seconds = _number(retry_after)
+    if seconds is not None:
+        return min(float(seconds), _LONGEST_WAIT)
     if retry_after is not None:
         try:
             moment = email.utils.parsedate_to_datetime(retry_after)
             return min(max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds()), _LONGEST_WAIT)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     return float(min(60.0 * 2 ** (waits - 1), _LONGEST_WAIT))

@@ -6,6 +6,7 @@ A raw ASGI application: routing and framework middleware would cost as much as t
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +22,10 @@ from ocpi_nap.ocpi.errors import (
     NotFound,
     OcpiError,
     TooManyRequests,
+    Unavailable,
     UnsupportedVersion,
 )
-from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, read_json, segments
+from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, object_segments, read_json, segments
 from ocpi_nap.ocpi.ports import Authenticator, Caller, Credentials, NodeKey, Receiver
 from ocpi_nap.ocpi.versions import VERSIONS
 
@@ -37,7 +39,7 @@ _METHODS = {
     "tariffs": ("GET", "PUT", "DELETE"),
 }
 _DEPTH = {"locations": (3, 5), "tariffs": (3, 3)}
-_WRITES = frozenset(("PUT", "PATCH", "DELETE"))
+_GLUED = re.compile(r"(locations|tariffs)([A-Za-z]{2})")
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -52,6 +54,8 @@ class OcpiOptions:
     country_code: str
     party_id: str
     largest_body: int
+    outages: tuple[type[Exception], ...] = ()
+    """Exceptions that mean that the storage does not answer (R39)."""
 
 
 class _Bucket:
@@ -87,27 +91,35 @@ class OcpiApp:
         """Answer one request; whatever goes wrong, the answer is an OCPI envelope (R27)."""
         received = headers.Received.from_scope(scope)
         caller: Caller | None = None
-        path: list[str] = []
+        path, unusable = _segments(scope, self._options.root)
         try:
             try:
                 caller = await self._authenticate(scope, received)
-                path = segments(scope, self._options.root)
+                if unusable is not None:
+                    raise unusable
                 status, body = await self._dispatch(scope, receive, caller, path, received)
                 extra: list[Header] = []
             except OcpiError as error:
                 status, body, extra = error.http_status, envelope.failure(error), _encoded(error.headers)
             except Disconnected:
                 return
-            except Exception:
-                log.exception("an OCPI request failed")
-                failure = Internal("internal error")
-                status, body, extra = failure.http_status, envelope.failure(failure), []
+            except Exception as error:
+                failure = self._failure(error)
+                status, body, extra = failure.http_status, envelope.failure(failure), _encoded(failure.headers)
             self._count(scope["method"], path, status)
             routed = len(path) > 1 and path[1] in _DEPTH and path[0] in VERSIONS and VERSIONS[path[0]].has_roles
             reply = headers.reply_headers(received, self._party() if routed else None, caller.party if caller else None)
             await answer(send, status, b"" if scope["method"] == "HEAD" else body, [*reply, *extra])
         except Disconnected:
             return
+
+    def _failure(self, error: Exception) -> OcpiError:
+        """Our fault: 503 while the storage is away, 500 otherwise (R39)."""
+        if isinstance(error, self._options.outages):
+            log.error("an OCPI request failed: %s", error)
+            return Unavailable("the database does not answer", retry_after=5)
+        log.error("an OCPI request failed", exc_info=error)
+        return Internal("internal error")
 
     def _count(self, method: str, path: list[str], status: int) -> None:
         version = path[0] if path and path[0] in VERSIONS else "-"
@@ -158,7 +170,7 @@ class OcpiApp:
             return await self._serve_credentials(method, receive, caller, version, received)
         if module not in VERSIONS[version].modules or module not in _DEPTH:
             raise NotFound("nothing here")
-        return await self._serve_object(method, receive, caller, version, module, path[2:])
+        return await self._serve_object(method, receive, caller, version, module, object_segments(path[2:]))
 
     async def _serve_credentials(
         self, method: str, receive: Receive, caller: Caller, version: str, received: headers.Received
@@ -168,8 +180,8 @@ class OcpiApp:
             await self._credentials.delete(caller, version)
             return 200, envelope.success()
         if method in ("GET", "HEAD"):
-            token = tokens.inbound_readings(received.authorization)[-1]
-            return 200, envelope.success(await self._credentials.get(caller, version, token))
+            readings = tokens.inbound_readings(received.authorization)
+            return 200, envelope.success(await self._credentials.get(caller, version, readings))
         body = await read_json(receive, self._options.largest_body)
         act = self._credentials.post if method == "POST" else self._credentials.put
         return 200, envelope.success(await act(caller, version, body))
@@ -194,6 +206,20 @@ class OcpiApp:
         written = await act(caller, version, module, key, body)
         message = "; ".join(issue.text() for issue in written.issues[:3])[:255] if written.issues else None  # R172
         return 201 if written.created else 200, envelope.success(message=message)
+
+
+def _apart(path: list[str]) -> list[str]:
+    """The path with the slash that some put out of the way: a widespread library appends the country to our endpoint's URL as it is."""
+    glued = _GLUED.fullmatch(path[1]) if len(path) > 2 else None
+    return path if glued is None else [path[0], *glued.groups(), *path[2:]]
+
+
+def _segments(scope: Scope, root: str) -> tuple[list[str], NotFound | None]:
+    """The path, or as much as can be read and why it is none: told only to callers with a token (R7)."""
+    try:
+        return _apart(segments(scope, root)), None
+    except NotFound as error:
+        return scope["raw_path"].decode("latin-1")[len(root) :].strip("/").split("/"), error
 
 
 def _allow(method: str, module: str) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import Access, Caller
 from ocpi_nap.ocpi.tokens import hash_token
+from ocpi_nap.registry.hints import Hints
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import FIND_CALLER
 
@@ -23,8 +24,9 @@ _MOST = 4096
 class TokenAuthenticator:
     """Implements ocpi.ports.Authenticator on the token hashes."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hints: Hints | None = None) -> None:
         self._db = db
+        self._hints = hints
         self._known: dict[str, tuple[float, Caller]] = {}
 
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
@@ -46,6 +48,8 @@ class TokenAuthenticator:
                     self._known.clear()
                 self._known[reading] = (time.monotonic(), caller)
             return caller
+        if self._hints is not None:
+            await self._hints.tell(readings)
         return None
 
     async def _first_use(self, caller: Caller, kind: str, state: str) -> None:
@@ -53,7 +57,9 @@ class TokenAuthenticator:
         async with self._db.transaction() as conn:
             await conn.execute("UPDATE token SET first_used_at = now() WHERE id = %s", (caller.token_id,))
             if kind == "B" and state == "active":
-                await conn.execute("DELETE FROM token WHERE platform_id = %s AND state = 'retiring'", (caller.platform_id,))
+                await conn.execute(
+                    "UPDATE token SET expires_at = now() WHERE platform_id = %s AND state = 'retiring'", (caller.platform_id,)
+                )  # fmt: skip
                 await conn.execute("SELECT pg_notify('registry', '')")
 
     async def run(self) -> None:

@@ -68,8 +68,8 @@ def check(
             raise ValueError(f"NAME: one word without spaces or slashes is required (got {name[:40]!r})")
         if not versions_url.strip():
             raise ValueError("VERSIONS_URL: must not be empty")
-        if token is not None and (not token or len(token) > 255 or not all("\x21" <= c <= "\x7e" for c in token)):
-            raise ValueError("CREDENTIALS_TOKEN_A: 1 to 255 visible ASCII characters without spaces are required")
+        if token is not None:
+            check_token(token, "CREDENTIALS_TOKEN_A")
         if token_encoding not in get_args(TokenEncoding):
             raise ValueError(f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
         if environment not in get_args(Environment):
@@ -86,6 +86,13 @@ def check(
         )  # fmt: skip
     except ValueError as error:
         raise RegistryError(f"{error}.") from None
+
+
+def check_token(token: str, label: str) -> str:
+    """A token that was agreed with a platform, as it is (R11); raises RegistryError."""
+    if not token or len(token) > 255 or not all("\x21" <= c <= "\x7e" for c in token):
+        raise RegistryError(f"{label}: 1 to 255 visible ASCII characters without spaces are required.")
+    return token
 
 
 def _operator(item: Operator | str | dict[str, Any]) -> Operator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +25,11 @@ from ocpi_nap.ocpi.errors import (
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.connection import store_connection
-from ocpi_nap.registry.handshake import end_connection
+from ocpi_nap.registry.leaving import end_connection
 from ocpi_nap.registry.service import Registry
 
-_CALLBACK_TIMEOUT = 9.0  # R96: two calls, 20 s in total
+_CALLBACK_TIMEOUT = 9.0
+_CALLBACK_TOTAL = 19.0  # R96: with every form of the token that is tried
 
 
 class CredentialsService:
@@ -35,28 +38,25 @@ class CredentialsService:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def get(self, caller: Caller, version: str, presented_token: str) -> dict[str, Any]:
-        """Our credentials with the token the caller just presented (R97)."""
-        return self._registry.identity.credentials(version, presented_token)
+    async def get(self, caller: Caller, version: str, readings: Sequence[str]) -> dict[str, Any]:
+        """Our credentials with the token the caller just presented, in the reading that is the token (R97)."""
+        row = await self._registry.db.fetch_one("SELECT hash FROM token WHERE id = %s", (caller.token_id,))
+        presented = next((reading for reading in readings if row and tokens.hash_token(reading) == bytes(row[0])), None)
+        if presented is None:
+            raise NotAuthenticated("a valid credentials token is required")
+        return self._registry.identity.credentials(version, presented)
 
     async def post(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
         """Register a platform that starts it with the token A we issued (R88–R95)."""
         if caller.access != "token-a":
             raise MethodNotAllowed("already registered: use PUT", allow="GET, PUT, DELETE")
-        platform, theirs, found = await self._examine(caller, version, body)
-        token = tokens.generate()
-        async with self._registry.db.transaction() as conn:
-            cursor = await conn.execute("DELETE FROM token WHERE id = %s", (caller.token_id,))
-            if cursor.rowcount == 0:
-                raise NotAuthenticated("this token A was used already")  # R95: exactly one succeeds
-        return await self._agree(platform, version, theirs, found, token)
+        return await self._agree(caller, version, body)
 
     async def put(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
         """New credentials of a registered platform; on any failure everything stays as it was (R98, R100)."""
         if caller.access != "full":
             raise MethodNotAllowed("not registered: use POST", allow="GET, POST")
-        platform, theirs, found = await self._examine(caller, version, body)
-        return await self._agree(platform, version, theirs, found, tokens.generate())
+        return await self._agree(caller, version, body)
 
     async def delete(self, caller: Caller, version: str) -> None:
         """The platform leaves: both tokens are void at once (R106)."""
@@ -71,12 +71,12 @@ class CredentialsService:
             raise NotAuthenticated("a valid credentials token is required")
         return platform
 
-    async def _agree(self, platform: Platform, version: str, theirs: PeerCredentials, found: Discovered, token: str) -> dict[str, Any]:
-        assert theirs.url is not None
-        async with self._registry.db.transaction() as conn:
-            await conn.execute("UPDATE platform SET versions_url = %s WHERE id = %s", (theirs.url, platform.id))
+    async def _agree(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
+        """Call them back, then store everything in one transaction, then answer: a crash leaves all as it was or all agreed (R88)."""
+        platform, theirs, found = await self._examine(caller, version, body)
+        token = tokens.generate()
         await store_connection(self._registry, platform, version=version, endpoints=found.endpoints, theirs=theirs, token_b=token,
-                               encoding=found.encoding)  # fmt: skip
+                               encoding=found.encoding, presented=caller.token_id)  # fmt: skip
         return self._registry.identity.credentials(version, token)
 
     async def _examine(self, caller: Caller, version: str, body: Any) -> tuple[Platform, PeerCredentials, Discovered]:
@@ -94,13 +94,13 @@ class CredentialsService:
             raise Invalid(f"url: {error}") from None
         base = registry.peer(platform, theirs.token, timeout=_CALLBACK_TIMEOUT)
         peer: Peer = replace(base, version=version, hosts=base.hosts | {net.host_of(theirs.url)})
-        encodings = registry.encodings(platform)
-        if len(encodings) == 1 and platform.token_encoding == "auto":
-            encodings = ["raw", "base64"]
         try:
-            found = await discover(registry.client, peer, theirs.url, encodings, platform.settings, only=version)
+            async with asyncio.timeout(_CALLBACK_TOTAL):
+                found = await discover(registry.client, peer, theirs.url, registry.encodings(platform), platform.settings, only=version)
         except DiscoveryFailed as failed:
             raise _refusal(failed) from None
+        except TimeoutError:
+            raise CannotUsePeer(f"{theirs.url}: versions and details took more than {_CALLBACK_TOTAL:g} s") from None
         return platform, theirs, found
 
 

@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 from ocpi_nap.model.platform import Operator, Party, Platform
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
-from ocpi_nap.ocpi.credentials import OwnIdentity
+from ocpi_nap.ocpi.credentials import OwnIdentity, role_party
+from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
 from ocpi_nap.registry.outcomes import ChangedMeanwhile, RegistryError
 from ocpi_nap.registry.vault import Vault
@@ -53,10 +54,11 @@ class Registry:
             await net.check_address(record.versions_url, allow_private=self.allow_private)
         except net.Refused as error:
             raise _refused_url(error) from None
+        settings = self._sealed(msgspec.to_builtins(record.settings))
         values: dict[str, Any] = {
             "name": record.name, "environment": record.environment, "versions_url": record.versions_url,
             "country_code": record.country_code, "party_id": record.party_id, "token_encoding": record.token_encoding,
-            "settings": Jsonb(msgspec.to_builtins(record.settings)), "outbound_a": self.vault.seal(record.token) if record.token else None,
+            "settings": Jsonb(settings), "outbound_a": self.vault.seal(record.token) if record.token else None,
         }  # fmt: skip
         try:
             async with self.db.transaction() as conn:
@@ -76,7 +78,9 @@ class Registry:
         ``version`` is the record's version that the change rests on: ChangedMeanwhile is raised when it is no longer that.
         """
         platform = await self.platform(name)
-        values: dict[str, Any] = {"settings": {**msgspec.to_builtins(platform.settings), **msgspec.to_builtins(change.settings)}}
+        values: dict[str, Any] = {
+            "settings": msgspec.to_builtins(platform.settings) | self._sealed(msgspec.to_builtins(change.settings))
+        }  # fmt: skip
         if change.token_encoding is not None:
             values |= {"token_encoding": change.token_encoding, "learnt_encoding": None}
         if change.versions_url is not None:
@@ -131,11 +135,19 @@ class Registry:
         row = await self.db.fetch_one(f"SELECT outbound_{kind} FROM platform WHERE id = %s", (platform.id,))
         return self.vault.unseal(row[0]) if row and row[0] is not None else None
 
+    def _sealed(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings as they are stored: the values of further headers are secrets as tokens are (R12, I-8)."""
+        given = settings.get("extra_headers")
+        if not given:
+            return settings
+        return settings | {"extra_headers": {name: self.vault.seal(value).decode() for name, value in given.items()}}
+
     def encodings(self, platform: Platform) -> list[str | None]:
-        """The forms of the token to try, the likeliest first (D1)."""
+        """The forms of the token to try (D1): what worked, what was agreed, what the version says – the newest, if none is known."""
         if platform.token_encoding != "auto" and not platform.settings.token_encoding_fallback:
             return [platform.token_encoding]
-        first = platform.learnt_encoding or (platform.token_encoding if platform.token_encoding != "auto" else "raw")
+        version = VERSIONS.get(platform.version or platform.settings.version_pin or "", next(iter(VERSIONS.values())))
+        first = platform.learnt_encoding or (platform.token_encoding if platform.token_encoding != "auto" else version.token_encoding)
         return [first, "base64" if first == "raw" else "raw"]
 
     def peer(self, platform: Platform, token: str, *, party: Party | None = None, timeout: float | None = None) -> Peer:
@@ -146,8 +158,8 @@ class Registry:
         return Peer(
             token=token, encoding=encoding, own_party=(self.identity.country_code, self.identity.party_id),
             peer_party=party or platform.party, version=platform.version, hosts=frozenset(hosts),
-            extra_headers=dict(platform.settings.extra_headers), private=self.allow_private,
-            timeout=timeout or platform.settings.page_timeout_seconds,
+            extra_headers={name: self.vault.unseal(value.encode()) for name, value in platform.settings.extra_headers.items()},
+            private=self.allow_private, timeout=timeout or platform.settings.page_timeout_seconds,
         )  # fmt: skip
 
     async def connected_peer(self, platform: Platform) -> Peer:
@@ -169,7 +181,7 @@ def announced_operators(platform: Platform, roles: list[dict[str, Any]]) -> list
     for role in roles:
         details = role.get("business_details")
         details = details if isinstance(details, dict) else {}
-        country, party = str(role.get("country_code") or "").strip().upper(), str(role.get("party_id") or "").strip().upper()
+        country, party = role_party(role)
         if str(role.get("role", "CPO")).upper() != "CPO" or len(country) != 2 or not party or (country, party) in platform.parties:
             continue
         name = str(details.get("name") or f"{country}*{party}")
@@ -183,8 +195,7 @@ def with_details(operator: Operator, roles: list[dict[str, Any]]) -> Operator:
     """The operator with the logo that its role announces; name and URL stay those of the onboarding record."""
     for role in roles:
         details = role.get("business_details")
-        same = (str(role.get("country_code") or "").upper(), str(role.get("party_id") or "").upper()) == operator.party
-        if same and isinstance(details, dict) and isinstance(details.get("logo"), dict):
+        if role_party(role) == operator.party and isinstance(details, dict) and isinstance(details.get("logo"), dict):
             website = operator.url or details.get("website")
             shown = {"name": operator.name, **({"website": website} if website else {}), "logo": details["logo"]}
             return msgspec.structs.replace(operator, details=shown)

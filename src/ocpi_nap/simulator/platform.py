@@ -81,6 +81,8 @@ class SimulatedPlatform:
             self.registered.set()
         self.url = ""
         self.faults = spec.faults
+        if "no-credentials-endpoint" in self.faults:
+            self.state.token_c = spec.token_a
         self._struck: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
         self._chance = random.Random()
@@ -185,7 +187,10 @@ class SimulatedPlatform:
         given = reply.request.headers.get("Authorization", "")
         if not given and reply.kind == "versions" and "versions-refuse-token" in self.faults:
             return ""
-        for token in (self.state.token_c, None if self.state.token_a_used else self.state.token_a):
+        if reply.kind in ("versions", "details") and "wrong-token-accepted" in self.faults:
+            return ""
+        token_a = self.state.token_a if not self.state.token_a_used or "token-a-lives" in self.faults else None
+        for token in (self.state.token_c, token_a):
             if token is not None and given == tokens.outbound_header(token, self.spec.token_encoding):
                 return token
         raise NotAuthenticated("a valid credentials token is required")
@@ -273,6 +278,15 @@ class SimulatedPlatform:
         self.state.nap_url = versions_url
         self.registered.set()
         self._keep("registered")
+
+    async def renew(self, versions_url: str) -> None:
+        """New tokens for both sides by PUT; raises OcpiError with the NAP's answer."""
+        assert self.state.token_b is not None
+        endpoints = await self._call_back(self.state.token_b, versions_url)
+        self.state.token_c = tokens.generate()
+        answer = await self._call("PUT", endpoints["credentials"], self.state.token_b, self._own_credentials(self.state.token_c))
+        self.state.token_b, self.state.receivers, self.state.nap_url = answer["data"]["token"], endpoints, versions_url
+        self._keep("new credentials agreed")
 
     def _own_credentials(self, token: str) -> Json:
         operators = self.spec.network.operators

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ocpi_nap.store import crawls
 from ocpi_nap.store.database import Database
 
 
@@ -85,11 +86,15 @@ async def withheld(db: Database, platform_id: int) -> list[Withheld]:
 
 
 async def refuse_withheld(db: Database, platform_id: int, crawl_id: int, who: str) -> bool:
-    """Let a withheld withdrawal not count; False when it was decided already."""
-    return bool(await db.execute(
-        "UPDATE crawl SET refused_by = %s WHERE id = %s AND platform_id = %s AND withheld > 0 AND refused_by IS NULL",
-        (who, crawl_id, platform_id),
-    ))  # fmt: skip
+    """Keep what a pull did not show; False when it was decided already."""
+    async with db.transaction() as conn:
+        row = await (await conn.execute(
+            "UPDATE crawl SET refused_by = %s WHERE id = %s AND platform_id = %s AND withheld > 0 AND refused_by IS NULL RETURNING module",
+            (who, crawl_id, platform_id),
+        )).fetchone()  # fmt: skip
+        if row is not None:
+            await crawls.forget_missed(conn, row[0], platform_id)
+    return row is not None
 
 
 @dataclass(frozen=True, slots=True)

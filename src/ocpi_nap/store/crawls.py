@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.rows import LocationKey
 
 NextDue = Callable[[dict[str, Any], bool], timedelta]
@@ -21,6 +21,15 @@ class Known:
     pk: int
     pulled_hash: bytes | None
     active: bool
+
+    @property
+    def missed(self) -> bool:
+        """The last full pull did not show it, and was not believed (D17)."""
+        return self.pulled_hash == _MISSED
+
+
+_MISSED = b""
+"""In the place of an object's hash."""
 
 
 _KNOWN_LOCATIONS = """
@@ -55,16 +64,37 @@ async def shared_uids(db: Database, platform_id: int) -> list[tuple[str, list[st
     return [(uid, places) for uid, places in await db.fetch_all(_SHARED_UIDS, (platform_id,))]
 
 
+_PUSHED_SINCE = {
+    "tariffs": "(t.via = 'push' AND t.received_at >= %s)",
+    "locations": "((t.via = 'push' AND t.received_at >= %s) OR EXISTS (SELECT FROM evse_state s"
+    " WHERE s.location_pk = t.pk AND s.via = 'push' AND s.received_at >= %s))",
+}
+
+
 async def withdraw(db: Database, module: str, pks: list[int], reason: str, before: datetime) -> int:
     """Mark objects as withdrawn, unless they were received after ``before`` (R125); returns how many."""
-    table, column, kind = ("location", "location_pk", "location") if module == "locations" else ("tariff", "tariff_pk", "tariff")
+    table, kind = module[:-1], module[:-1]
     row = await db.fetch_one(
-        f"WITH gone AS (UPDATE {table} SET withdrawn_at = now(), withdrawn_reason = %s, pulled_hash = NULL"
-        f" WHERE pk = ANY(%s) AND withdrawn_at IS NULL AND NOT (via = 'push' AND received_at >= %s) RETURNING pk),"
-        f" told AS (INSERT INTO change (kind, {column}) SELECT %s, pk FROM gone) SELECT count(*) FROM gone",
-        (reason, pks, before, kind),
+        f"WITH gone AS (UPDATE {table} t SET withdrawn_at = now(), withdrawn_reason = %s, pulled_hash = NULL"
+        f" WHERE pk = ANY(%s) AND withdrawn_at IS NULL AND NOT {_PUSHED_SINCE[module]} RETURNING pk),"
+        f" told AS (INSERT INTO change (kind, {table}_pk) SELECT %s, pk FROM gone) SELECT count(*) FROM gone",
+        (reason, pks, *[before] * _PUSHED_SINCE[module].count("%s"), kind),
     )
     return int(row[0]) if row else 0
+
+
+async def mark_missed(db: Database, module: str, pks: list[int], before: datetime) -> None:
+    """Remember that a pull did not show these objects, unless they were received after ``before``: a second one decides (D17)."""
+    await db.execute(
+        f"UPDATE {module[:-1]} t SET pulled_hash = %s WHERE pk = ANY(%s) AND NOT {_PUSHED_SINCE[module]}",
+        (_MISSED, pks, *[before] * _PUSHED_SINCE[module].count("%s")),
+    )
+
+
+async def forget_missed(conn: Conn, module: str, platform_id: int) -> None:
+    """Forget what pulls did not show: somebody decided to keep it, and a later pull holds it back again."""
+    query = f"UPDATE {module[:-1]} SET pulled_hash = NULL WHERE platform_id = %s AND pulled_hash = %s"
+    await conn.execute(query.encode(), (platform_id, _MISSED))
 
 
 async def start_crawl(db: Database, platform_id: int, module: str, scope: str, full: bool, started_at: datetime) -> int:
@@ -89,17 +119,14 @@ async def finish_crawl(
     )
 
 
-async def last_complete(db: Database, platform_id: int, module: str, scope: str, *, full: bool) -> tuple[datetime, int] | None:
-    """Start (in the peer's clock where known) of the last complete crawl, full ones only if ``full``, and what it withheld.
-
-    What an operator refused to withdraw counts as nothing withheld: the next full pull holds it back again.
-    """
+async def last_complete(db: Database, platform_id: int, module: str, scope: str) -> datetime | None:
+    """Start of the last complete crawl, in the peer's clock where it is known."""
     row = await db.fetch_one(
-        "SELECT coalesce(server_time, started_at), CASE WHEN refused_by IS NULL THEN withheld ELSE 0 END FROM crawl"
-        " WHERE platform_id = %s AND module = %s AND scope = %s AND complete AND (full_pull OR NOT %s) ORDER BY id DESC LIMIT 1",
-        (platform_id, module, scope, full),
+        "SELECT coalesce(server_time, started_at) FROM crawl"
+        " WHERE platform_id = %s AND module = %s AND scope = %s AND complete ORDER BY id DESC LIMIT 1",
+        (platform_id, module, scope),
     )
-    return (row[0], int(row[1])) if row else None
+    return row[0] if row else None
 
 
 _FIRST_SINCE = """

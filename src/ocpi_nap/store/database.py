@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 Params = Sequence[Any] | dict[str, Any] | None
 
+OUTAGES: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+"""What is raised while the database does not answer."""
 _OPTIONS = "-c timezone=UTC -c application_name=ocpi-nap"
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from ocpi_nap.store.database import Database
 
 Position = tuple[int, int]
 """How far a reader of the change feed is: (transaction id, row id)."""
+TariffKey = tuple[int, str, str, str]
+"""(platform id, country code, party id, id as connectors name it: exactly, contract section 4)"""
+Kind = Literal["location", "tariff"]
 
 # Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
-_PUBLISHED = """
+_CHANGES_AT_ONCE = 1000
+PUBLISHED = """
 SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o.party_id, o.name, o.url, o.details
   FROM operator o JOIN platform p ON p.id = o.platform_id
  WHERE p.environment = ANY(%(environments)s)
@@ -21,31 +25,57 @@ SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o
  ORDER BY o.country_code, o.party_id, p.environment
 """
 _LOCATIONS = f"""
-WITH published AS ({_PUBLISHED})
+WITH published AS ({PUBLISHED})
 SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.raw, l.created_at, l.modified_at, l.withdrawn_at,
-       l.withdrawn_at IS NULL AND l.publish AND o.platform_id IS NOT NULL, o.name, o.url, o.details
+       l.withdrawn_at IS NULL AND l.publish AND o.platform_id IS NOT NULL, o.name, o.url, o.details, l.platform_id
   FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
- WHERE %(pks)s::bigint[] IS NULL OR l.pk = ANY(%(pks)s)
+ WHERE l.pk = ANY(%(pks)s)
 """
 _EVSES = """
 SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.status, s.status_at,
        s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED'), s.withdrawn_at
   FROM evse e JOIN evse_state s USING (location_pk, uid_key)
- WHERE %(pks)s::bigint[] IS NULL OR e.location_pk = ANY(%(pks)s)
+ WHERE e.location_pk = ANY(%(pks)s)
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
-_TARIFFS = f"""
-WITH published AS ({_PUBLISHED})
+_TARIFF = """
 SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.source_last_updated, greatest(t.modified_at, t.withdrawn_at),
-       t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL
-  FROM tariff t LEFT JOIN published o USING (platform_id, country_code, party_id)
- WHERE %(pks)s::bigint[] IS NULL OR t.pk = ANY(%(pks)s)
+       t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL, t.platform_id
+"""
+_TARIFFS = f"""
+WITH published AS ({PUBLISHED})
+{_TARIFF} FROM tariff t LEFT JOIN published o USING (platform_id, country_code, party_id)
+ WHERE t.pk = ANY(%(pks)s)
+"""
+_TARIFFS_BY_KEY = f"""
+WITH published AS ({PUBLISHED})
+{_TARIFF}
+  FROM unnest(%(platforms)s::int[], %(countries)s::text[], %(parties)s::text[], %(ids)s::text[])
+    AS k(platform_id, country_code, party_id, id)
+  JOIN tariff t USING (platform_id, country_code, party_id, id)
+  LEFT JOIN published o USING (platform_id, country_code, party_id)
+ WHERE t.id_key IN (k.id, lower(k.id COLLATE "C"))
+"""
+_NUMBERS = "SELECT pk FROM {table} WHERE pk > %s ORDER BY pk LIMIT %s"
+_NUMBERS_OF_PARTY = "SELECT pk FROM {table} WHERE country_code = %s AND party_id = %s"
+_PARTIES = f"""
+WITH published AS ({PUBLISHED})
+SELECT o.country_code, o.party_id, o.platform_id, p.platform_id IS NOT NULL, o.name, o.url, o.details
+  FROM operator o LEFT JOIN published p USING (platform_id, country_code, party_id)
+ ORDER BY o.country_code, o.party_id, o.platform_id
+"""
+_IDENTITY = """
+SELECT (SELECT system_identifier FROM pg_control_system())::text, (SELECT oid FROM pg_database WHERE datname = current_database())::text,
+       'change'::regclass::oid::text
 """
 _HEAD = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-_CHANGES = """
+_CHANGES = f"""
 SELECT kind, location_pk, tariff_pk, xid::text::bigint, id FROM change
  WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY xid, id LIMIT 20000
+ ORDER BY xid, id LIMIT {_CHANGES_AT_ONCE}
+"""
+_NEWEST = """
+SELECT xid::text::bigint, id FROM change WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
 """
 
 
@@ -81,6 +111,7 @@ class FeedLocation:
     operator_name: str | None
     operator_url: str | None
     operator_details: dict[str, Any] | None
+    platform_id: int = 0
     evses: list[FeedEvse] = field(default_factory=list)
 
 
@@ -96,10 +127,15 @@ class FeedTariff:
     last_updated: datetime | None
     modified_at: datetime
     visible: bool
+    platform_id: int = 0
+
+    @property
+    def key(self) -> TariffKey:
+        return (self.platform_id, self.country_code, self.party_id, self.id)
 
 
-async def load_locations(db: Database, environments: list[str], pks: list[int] | None) -> list[FeedLocation]:
-    """Locations with their EVSEs, hidden ones included; all of them when ``pks`` is None."""
+async def load_locations(db: Database, environments: list[str], pks: list[int]) -> list[FeedLocation]:
+    """Locations with their EVSEs, hidden ones included."""
     params = {"environments": environments, "pks": pks}
     rows = {row[0]: FeedLocation(*row) for row in await db.fetch_all(_LOCATIONS, params)}
     for pk, *values in await db.fetch_all(_EVSES, params):
@@ -108,15 +144,38 @@ async def load_locations(db: Database, environments: list[str], pks: list[int] |
     return list(rows.values())
 
 
-async def load_tariffs(db: Database, environments: list[str], pks: list[int] | None) -> list[FeedTariff]:
-    """Tariffs, hidden ones included; all of them when ``pks`` is None."""
+async def load_tariffs(db: Database, environments: list[str], pks: list[int]) -> list[FeedTariff]:
+    """Tariffs, hidden ones included."""
     return [FeedTariff(*row) for row in await db.fetch_all(_TARIFFS, {"environments": environments, "pks": pks})]
 
 
-async def load_operators(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:
-    """(country_code, party_id, name, url, details) of the published operators."""
-    rows = await db.fetch_all(_PUBLISHED, {"environments": environments})
-    return [row[1:] for row in rows]
+async def load_tariffs_by_key(db: Database, environments: list[str], keys: list[TariffKey]) -> list[FeedTariff]:
+    """The tariffs that exist of those named, hidden ones included."""
+    platforms, countries, parties, ids = ([key[i] for key in keys] for i in range(4))
+    params = {"environments": environments, "platforms": platforms, "countries": countries, "parties": parties, "ids": ids}
+    return [FeedTariff(*row) for row in await db.fetch_all(_TARIFFS_BY_KEY, params)]
+
+
+async def next_numbers(db: Database, table: Kind, after: int, count: int) -> list[int]:
+    """The numbers of the rows that follow one, in order."""
+    return [row[0] for row in await db.fetch_all(_NUMBERS.format(table=table), (after, count))]
+
+
+async def numbers_of_party(db: Database, table: Kind, country_code: str, party_id: str) -> list[int]:
+    """The numbers of an operator's rows."""
+    return [row[0] for row in await db.fetch_all(_NUMBERS_OF_PARTY.format(table=table), (country_code, party_id))]
+
+
+async def load_parties(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:
+    """(country_code, party_id, platform_id, published, name, url, details) of all operators, also of those not published."""
+    return await db.fetch_all(_PARTIES, {"environments": environments})
+
+
+async def database_identity(db: Database) -> str:
+    """Differs when the database is another one, or was restored from a dump."""
+    row = await db.fetch_one(_IDENTITY)
+    assert row is not None
+    return "/".join(row)
 
 
 async def head(db: Database) -> Position:
@@ -126,8 +185,20 @@ async def head(db: Database) -> Position:
     return (int(row[0]), 0)
 
 
+async def newest(db: Database) -> Position:
+    """The last change that a reader of the change feed can have read."""
+    row = await db.fetch_one(_NEWEST)
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
 async def changes_after(db: Database, position: Position) -> tuple[list[tuple[str, int | None, int | None]], Position]:
-    """What changed after a position, as (kind, location pk, tariff pk), and the position reached."""
+    """What changed after a position, as (kind, location pk, tariff pk), a thousand at most, and the position reached."""
     rows = await db.fetch_all(_CHANGES, (str(position[0]), position[1]))
     found = [(kind, location, tariff) for kind, location, tariff, _, _ in rows]
     return found, (rows[-1][3], rows[-1][4]) if rows else position
+
+
+async def release_snapshots(db: Database) -> None:
+    """Tell all nodes, by the change feed, to publish the snapshots that they hold back."""
+    await db.execute("INSERT INTO change (kind) VALUES ('snapshot-release')")
+    await db.notify("feed")

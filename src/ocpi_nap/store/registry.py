@@ -96,6 +96,13 @@ async def next_version(conn: Conn, platform_id: int, expected: int | None) -> bo
         (platform_id, expected, expected),
     )
     return cursor.rowcount == 1
+async def note_pull(db: Database, platform_id: int, state: str | None, last_error: dict[str, Any] | None) -> None:
+    """What a pull said of the connection, unless that ended meanwhile."""
+    await db.execute(
+        "UPDATE platform SET state = coalesce(%s, state), last_error = %s, updated_at = now()"
+        " WHERE id = %s AND state IN ('registered', 'registered-unverified')",
+        (state, Jsonb(last_error) if last_error else None, platform_id),
+    )
 
 
 async def erase_platform(conn: Conn, platform_id: int) -> None:
@@ -113,6 +120,34 @@ async def add_event(conn: Conn, platform_id: int, step: str, message: str, detai
         "INSERT INTO platform_event (platform_id, step, message, details) VALUES (%s, %s, %s, %s)",
         (platform_id, step, message, Jsonb(details) if details else None),
     )
+
+
+async def load_events(db: Database, platform_id: int, limit: int = 10) -> list[tuple[datetime, str, str]]:
+    """(time, step, message) of what happened last with a platform, the newest first."""
+    rows = await db.fetch_all(
+        "SELECT at, step, message FROM platform_event WHERE platform_id = %s ORDER BY id DESC LIMIT %s", (platform_id, limit)
+    )
+    return [(at, step, message) for at, step, message in rows]
+
+
+HANDSHAKE_LOCK = 8415
+"""First key of the advisory lock of a platform's handshake."""
+
+
+async def in_handshake(db: Database) -> list[int]:
+    """Platforms whose handshake is under way, or whose process ended in it."""
+    rows = await db.fetch_all(
+        "SELECT id FROM platform WHERE state = 'registering'"
+        " UNION SELECT t.platform_id FROM token t JOIN platform p ON p.id = t.platform_id"
+        " WHERE t.state = 'pending' AND p.state <> 'unknown' ORDER BY 1"
+    )
+    return [int(row[0]) for row in rows]
+
+
+async def try_handshake_lock(conn: Conn, platform_id: int) -> bool:
+    """Take the lock until the end of the transaction, unless a handshake has it."""
+    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (HANDSHAKE_LOCK, platform_id))).fetchone()
+    return bool(row and row[0])
 
 
 async def add_token(conn: Conn, platform_id: int, kind: str, state: str, digest: bytes) -> int:
@@ -139,20 +174,40 @@ SELECT t.id, t.kind, t.state, t.first_used_at IS NULL, p.id, p.name, p.country_c
 """
 
 
+async def find_ended_tokens(db: Database, digests: list[bytes]) -> list[tuple[int, str, str]]:
+    """(platform, its name, kind) of tokens among these that are no longer valid."""
+    return await db.fetch_all(
+        "SELECT p.id, p.name, t.kind FROM token t JOIN platform p ON p.id = t.platform_id"
+        " WHERE t.hash = ANY(%s) AND t.expires_at <= now()", (digests,),
+    )  # fmt: skip
+
+
+async def sealed_tokens(db: Database) -> list[tuple[int, str, bytes]]:
+    """(platform, its name, sealed token) of every token that we send."""
+    return await db.fetch_all(
+        "SELECT id, name, sealed FROM platform CROSS JOIN LATERAL (VALUES (outbound_a), (outbound_c)) AS s(sealed) WHERE sealed IS NOT NULL"
+    )
+
+
 _ROTATION_DUE = """
-SELECT p.id FROM platform p
- WHERE p.state = 'registered' AND coalesce((p.settings->>'rotate_days')::int, 0) > 0
+SELECT p.id
+  FROM platform p CROSS JOIN LATERAL (
+       SELECT e.at, e.details->>'offer' AS offer FROM platform_event e
+        WHERE e.platform_id = p.id AND e.step = 'registered' ORDER BY e.id DESC LIMIT 1) AS last
+ WHERE p.state = 'registered' AND coalesce(p.settings->>'registration', '') <> 'none'
+   AND (last.offer <> ALL(%s)
+        OR coalesce((p.settings->>'rotate_days')::int, 0) > 0
+           AND last.at <= now() - (p.settings->>'rotate_days')::int * interval '1 day')
    AND NOT EXISTS (
        SELECT FROM platform_event e
-        WHERE e.platform_id = p.id
-          AND (e.step = 'registered' AND e.at > now() - (p.settings->>'rotate_days')::int * interval '1 day'
-               OR e.step = 'rotation' AND e.at > now() - interval '1 day'))
+        WHERE e.platform_id = p.id AND e.step IN ('rotation', 'interrupted') AND e.at > now() - interval '1 day' AND e.at > last.at)
 """
 
 
-async def rotation_due(db: Database) -> list[int]:
-    """Platforms whose tokens are older than their ``rotate_days`` (R104); a failed attempt is repeated a day later."""
-    return [int(row[0]) for row in await db.fetch_all(_ROTATION_DUE)]
+async def rotation_due(db: Database, offers: list[str]) -> list[int]:
+    """Platforms whose tokens are older than their ``rotate_days`` (R104), and those that were told of other endpoints than ``offers``
+    says (R63); a failed attempt is repeated a day later."""
+    return [int(row[0]) for row in await db.fetch_all(_ROTATION_DUE, (offers,))]
 
 
 async def end_publication(db: Database, since: datetime) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
-
-import msgspec
 
 from ocpi_nap.model import timestamps
 from ocpi_nap.model.objects import GeoLocation, Node
-from ocpi_nap.ocpi.versions.readers import Reader, Reading
+from ocpi_nap.ocpi.versions.readers import Reader, Reading, says
+
+_TIMES = ("last_updated",)
+"""Members whose other spellings are not kept: a node whose time alone is new has not changed (I-59)."""
 
 
 class Field(NamedTuple):
@@ -20,6 +23,8 @@ class Field(NamedTuple):
     attribute: str
     read: Reader
     versions: frozenset[str]
+    single: bool = False
+    """The wire has room for one value of a canonical list."""
 
 
 ALL = frozenset(("2.1.1", "2.2.1", "2.3.0"))
@@ -41,11 +46,11 @@ class Table:
     def __init__(self, node: type[Node], fields: Iterable[Field]) -> None:
         self.node = node
         self.fields = list(fields)
-        self._by_name = {field.name: (field.attribute, field.read) for field in self.fields}
-        self._rivals: dict[str, list[Field]] = {}
+        self._by_name = {field.name: (field.attribute, field.read, field.versions) for field in self.fields}
+        self.rivals: dict[str, list[Field]] = {}
         for field in self.fields:
-            self._rivals.setdefault(field.attribute, []).append(field)
-        self._rivals = {name: rivals for name, rivals in self._rivals.items() if len(rivals) > 1}
+            self.rivals.setdefault(field.attribute, []).append(field)
+        self.rivals = {name: rivals for name, rivals in self.rivals.items() if len(rivals) > 1}
 
     def read(self, raw: dict[str, Any], path: str, reading: Reading) -> Any:
         """The canonical node; unknown members, and the loser of two spellings of one, go to ``extra``."""
@@ -57,20 +62,24 @@ class Table:
             if found is None:
                 extra[name] = value
             elif value is not None:
-                attribute, read = found
-                if attribute in self._rivals and self._loses(name, attribute, raw, reading.version):
+                attribute, read, versions = found
+                if attribute in self.rivals and self._loses(name, attribute, raw, reading.version):
                     extra[name] = value
                     continue
-                result = read(value, f"{path}.{name}" if path else name, reading)
+                where = f"{path}.{name}" if path else name
+                result = read(value, where, reading)
                 if result is not None:
                     values[attribute] = result
+                said = result is value or name in _TIMES or (value == [] and not result) or says(result, value)
+                if not said or reading.version not in versions:
+                    reading.raw_enums[where] = value
         if extra:
             values["extra"] = extra
         return self.node(**values)
 
     def _loses(self, name: str, attribute: str, raw: dict[str, Any], version: str) -> bool:
         """True when another spelling of the same attribute is present and is the version's own."""
-        present = [field for field in self._rivals[attribute] if raw.get(field.name) is not None]
+        present = [field for field in self.rivals[attribute] if raw.get(field.name) is not None]
         best = next((field for field in present if version in field.versions), present[0])
         return best.name != name
 
@@ -92,9 +101,9 @@ class Table:
             if version not in field.versions:
                 continue
             value = getattr(node, field.attribute)
-            if value is None or value == []:
+            if value is None or value == [] or value == "":
                 continue
-            wire[field.name] = self._wire(value, field, version)
+            wire[field.name] = self._wire(value[0] if field.single else value, field, version)
         wire.update(node.extra)
         return wire
 
@@ -106,16 +115,39 @@ class Table:
         if isinstance(value, datetime):
             return timestamps.format_z(value)
         if isinstance(value, float):
-            return f"{value:.6f}" if abs(value - round(value, 6)) < 1e-9 else f"{value:.7f}"
+            return next((text for text in (f"{value:.6f}", f"{value:.7f}") if float(text) == value), f"{Decimal(repr(value)):f}")
         return value
 
 
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def restore(wire: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Put what was mapped or dropped back as it came (`Reading.raw_enums`); other spellings of the same member go."""
+    for path, value in kept.items():
+        *way, last = [name or int(index) for name, index in _STEP.findall(path)]
+        parent: Any = wire
+        for step in way:
+            parent = parent.setdefault(step, {}) if isinstance(parent, dict) else parent[step]
+        for rival in _RIVALS.get(last, ()) if isinstance(parent, dict) else ():
+            parent.pop(rival, None)
+        if value is None:
+            parent.pop(last, None)
+        else:
+            parent[last] = value
+
+
 TABLES: dict[type[Node], Table] = {}
+_RIVALS: dict[Any, set[str]] = {}
+"""By wire name, the other names of the same member."""
 
 
 def table(node: type[Node], *groups: list[Field]) -> Table:
     """Declare the table of a class."""
     TABLES[node] = declared = Table(node, [field for group in groups for field in group])
+    for rivals in declared.rivals.values():
+        for field in rivals:
+            _RIVALS.setdefault(field.name, set()).update(other.name for other in rivals if other is not field)
     return declared
 
 
@@ -123,7 +155,3 @@ def usable_coordinates(geo: GeoLocation | None) -> bool:
     """Both numbers there, and not the 0/0 of an empty form (I-94)."""
     return geo is not None and geo.latitude is not None and geo.longitude is not None and (geo.latitude, geo.longitude) != (0, 0)
 
-
-def normalised(node: Node) -> bytes:
-    """For comparing nodes."""
-    return msgspec.json.encode(node)

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ocpi_nap.model import timestamps
+from ocpi_nap.model.ids import normal_evse_id
 from ocpi_nap.model.issues import Issue
-from ocpi_nap.model.objects import Connector, Evse, Location, Node, Tariff
+from ocpi_nap.model.objects import Connector, Evse, GeoLocation, Location, Node, Tariff
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi.versions.engine import usable_coordinates
-from ocpi_nap.ocpi.versions.enums import PARKING_TYPE
+from ocpi_nap.ocpi.versions import plausible
+from ocpi_nap.ocpi.versions.engine import restore, usable_coordinates
+from ocpi_nap.ocpi.versions.enums import LOCATION_TYPE, PARKING_TYPE
 from ocpi_nap.ocpi.versions.readers import Reading, sample
 from ocpi_nap.ocpi.versions.tables import CONNECTOR, EVSE, LOCATION, TARIFF
 from ocpi_nap.ocpi.versions.version import Version
@@ -28,15 +30,20 @@ class Lifted(Generic[N]):
 
 
 def _reading(version: Version, settings: PlatformSettings) -> Reading:
-    return Reading(version.number, timestamps.zone(settings.naive_timezone))
+    return Reading(version.number, timestamps.zone(settings.naive_timezone), version.open_enums)
 
 
-def _check(node: Node, raw: dict[str, Any], level: str, version: Version, settings: PlatformSettings, lifted: Lifted[Any]) -> None:
-    """Core fields become errors, other required ones issues; with strict_validation all are errors (D10)."""
+def _check(
+    node: Node, raw: dict[str, Any], level: str, version: Version, settings: PlatformSettings, lifted: Lifted[Any], reading: Reading
+) -> None:
+    """Core fields become errors, other required ones issues; with strict_validation all are errors (D10).
+
+    A value of no known enumeration was recorded already, and is no reason to reject (D11).
+    """
     core = version.core[level]
     for name, attribute in version.required_attributes[level]:
         value = getattr(node, attribute)
-        if value is not None and value != [] and value != "":
+        if (value is not None and value != [] and value != "") or name in reading.unknown:
             continue
         known = raw.get(name)
         issue = Issue(name, "required_missing" if known is None else "required_invalid",
@@ -50,20 +57,33 @@ def lift_location(raw: dict[str, Any], version: Version, settings: PlatformSetti
     node: Location = LOCATION.read({k: v for k, v in raw.items() if k != "evses"}, "", reading)
     node.raw_enums = reading.raw_enums
     lifted = Lifted(node, reading.issues)
-    if node.coordinates is not None and not usable_coordinates(node.coordinates):
-        node.coordinates = None
-    if node.location_type_211 is not None and node.parking_type is None and node.location_type_211.upper() in PARKING_TYPE:
-        node.parking_type = node.location_type_211.upper()
+    node.coordinates = _usable(node.coordinates, raw, reading)
+    if node.parking_type is None and node.location_type_211 in PARKING_TYPE:
+        node.parking_type = node.location_type_211
+        reading.raw_enums.setdefault("parking_type", None)
+    if node.location_type_211 is None and version.requires("location", "type"):
+        reading.raw_enums.setdefault("type", None)
     if node.publish is None:
-        node.publish_inferred = version.number == "2.1.1"
+        node.publish_inferred = not version.requires("location", "publish")
         node.publish = True if node.publish_inferred or settings.assume_publish else None
+        reading.raw_enums.setdefault("publish", None)
     hours = node.opening_times
     if hours is not None and hours.twentyfourseven is None and hours.regular_hours:
         hours.twentyfourseven = False
-        if version.number != "2.1.1":
+        reading.raw_enums.setdefault("opening_times.twentyfourseven", None)
+        if not version.hours_are_a_choice:
             lifted.issues.append(Issue("opening_times.twentyfourseven", "required_missing", "required"))
-    _check(node, raw, "location", version, settings, lifted)
+    _check(node, raw, "location", version, settings, lifted, reading)
+    plausible.location(node, lifted.issues)
     return lifted
+
+
+def _usable(coordinates: GeoLocation | None, raw: dict[str, Any], reading: Reading) -> GeoLocation | None:
+    """Coordinates of which both numbers are there and which are no empty form's; None otherwise (I-94)."""
+    if coordinates is None or usable_coordinates(coordinates):
+        return coordinates
+    reading.raw_enums["coordinates"] = raw.get("coordinates")
+    return None
 
 
 def lift_evse(raw: dict[str, Any], version: Version, settings: PlatformSettings) -> Lifted[Evse]:
@@ -71,17 +91,23 @@ def lift_evse(raw: dict[str, Any], version: Version, settings: PlatformSettings)
     reading = _reading(version, settings)
     node: Evse = EVSE.read({k: v for k, v in raw.items() if k != "connectors"}, "", reading)
     lifted = Lifted(node, reading.issues)
-    if node.coordinates is not None and not usable_coordinates(node.coordinates):
-        node.coordinates = None
+    node.coordinates = _usable(node.coordinates, raw, reading)
     if not node.uid:
         _infer_uid(node, raw, lifted)
+        reading.raw_enums.setdefault("uid", None)
+    normal = normal_evse_id(node.evse_id) if node.evse_id is not None else None
+    node.evse_id_normal = normal if normal != node.evse_id else None
     node.connectors = _connectors(raw.get("connectors"), version, settings, lifted)
+    given = raw.get("connectors")
+    if given is not None and not (isinstance(given, list) and len(given) == len(node.connectors)):
+        reading.raw_enums["connectors"] = given
     node.raw_enums = reading.raw_enums
     if node.status in ("REMOVED", "PLANNED"):
         return lifted
-    _check(node, raw, "evse", version, settings, lifted)
+    _check(node, raw, "evse", version, settings, lifted, reading)
     if node.status is None:
         node.status = "UNKNOWN"
+        reading.raw_enums.setdefault("status", None)
     return lifted
 
 
@@ -109,7 +135,7 @@ def _connectors(given: Any, version: Version, settings: PlatformSettings, lifted
             continue
         single = lift_connector(item, version, settings, position)
         lifted.issues += [Issue(f"{path}.{i.path}", i.rule, i.message, i.sample) for i in (*single.issues, *single.errors)]
-        key = single.node.id if version.number == "2.1.1" else single.node.id.lower()
+        key = version.id_key(single.node.id)
         if found.pop(key, None) is not None:
             lifted.issues.append(Issue(f"{path}.id", "duplicate_id", "the same connector id twice: the last one counts", key[:60]))
         found[key] = single.node
@@ -124,9 +150,23 @@ def lift_connector(raw: dict[str, Any], version: Version, settings: PlatformSett
     lifted = Lifted(node, reading.issues)
     if not node.id:
         node.id, node.id_inferred = f"~{position + 1}", True
-        lifted.issues.append(Issue("id", "required_missing", "missing: counted by position"))
-    _check(node, raw, "connector", version, settings, lifted)
+        lifted.issues.append(Issue("id", "id_inferred", "missing: counted by position"))
+    if not node.tariff_ids:
+        _inlined_tariffs(node, lifted)
+    _check(node, raw, "connector", version, settings, lifted, reading)
+    plausible.connector(node, lifted.issues)
     return lifted
+
+
+def _inlined_tariffs(node: Connector, lifted: Lifted[Connector]) -> None:
+    """Tariffs inside the connector: their ids are taken, the objects stay in ``extra`` (I-90)."""
+    given = node.extra.get("tariffs")
+    inlined = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    found = [item["id"] for item in inlined if isinstance(item.get("id"), str)]
+    if found:
+        node.tariff_ids = found
+        node.raw_enums.setdefault("tariff_ids", None)
+        lifted.issues.append(Issue("tariffs", "tariffs_inlined", "tariffs instead of tariff_ids: their ids are taken"))
 
 
 def lift_tariff(raw: dict[str, Any], version: Version, settings: PlatformSettings) -> Lifted[Tariff]:
@@ -135,46 +175,50 @@ def lift_tariff(raw: dict[str, Any], version: Version, settings: PlatformSetting
     node: Tariff = TARIFF.read(raw, "", reading)
     node.raw_enums = reading.raw_enums
     lifted = Lifted(node, reading.issues)
-    if node.tax_included is None and version.number != "2.3.0":
+    if node.tax_included is None and not version.requires("tariff", "tax_included"):
         node.tax_included, node.tax_included_inferred = "NO", True
-    _check(node, raw, "tariff", version, settings, lifted)
+    _check(node, raw, "tariff", version, settings, lifted, reading)
     components = [component for element in node.elements for component in element.price_components]
     if node.elements and not any(c.type is not None and c.price is not None for c in components):
         lifted.errors.append(Issue("elements", "required_invalid", "no usable price component"))
-    for component in components:
-        if component.price is not None and component.price < 0:
-            lifted.issues.append(Issue("elements", "negative_price", "a negative price", str(component.price)))
+    plausible.tariff(node, lifted.issues)
     return lifted
 
 
-def lower_location(node: Location, evses: list[Evse], version: Version) -> dict[str, Any]:
-    """A Location in a version's shape, with its EVSEs (D24)."""
+def lower_location(node: Location, evses: list[Evse], version: Version, *, exact: bool = False) -> dict[str, Any]:
+    """A Location in a version's shape, with its EVSEs (D24). ``exact``: it came in this version, and leaves with every value as it came."""
     wire = LOCATION.write(node, version.number)
-    if version.number == "2.1.1":
-        wire["type"] = node.location_type_211 or node.parking_type or "UNKNOWN"
-        if wire["type"] not in ("ON_STREET", "PARKING_GARAGE", "UNDERGROUND_GARAGE", "PARKING_LOT", "OTHER", "UNKNOWN"):
-            wire["type"] = "OTHER"
-    wire["evses"] = [lower_evse(evse, version) for evse in evses]
+    if version.requires("location", "type"):
+        known = node.parking_type if node.parking_type in LOCATION_TYPE else None
+        wire["type"] = node.location_type_211 or known or ("OTHER" if node.parking_type else "UNKNOWN")
+    wire["evses"] = [lower_evse(evse, version, exact=exact) for evse in evses]
+    if exact:
+        restore(wire, node.raw_enums)
     return wire
 
 
-def lower_evse(node: Evse, version: Version) -> dict[str, Any]:
+def lower_evse(node: Evse, version: Version, *, exact: bool = False) -> dict[str, Any]:
     """An EVSE with its connectors in a version's shape."""
     wire = EVSE.write(node, version.number)
-    wire["connectors"] = [lower_connector(connector, version) for connector in node.connectors]
+    wire["connectors"] = [lower_connector(connector, version, exact=exact) for connector in node.connectors]
+    if exact:
+        restore(wire, node.raw_enums)
     return wire
 
 
-def lower_connector(node: Connector, version: Version) -> dict[str, Any]:
-    """A Connector in a version's shape; 2.1.1 has room for one tariff id."""
+def lower_connector(node: Connector, version: Version, *, exact: bool = False) -> dict[str, Any]:
+    """A Connector in a version's shape."""
     wire = CONNECTOR.write(node, version.number)
-    if version.number == "2.1.1" and node.tariff_ids:
-        wire["tariff_id"] = node.tariff_ids[0]
     if node.id_inferred:
         wire.pop("id", None)
+    if exact:
+        restore(wire, node.raw_enums)
     return wire
 
 
-def lower_tariff(node: Tariff, version: Version) -> dict[str, Any]:
+def lower_tariff(node: Tariff, version: Version, *, exact: bool = False) -> dict[str, Any]:
     """A Tariff in a version's shape."""
-    return TARIFF.write(node, version.number)
+    wire = TARIFF.write(node, version.number)
+    if exact:
+        restore(wire, node.raw_enums)
+    return wire

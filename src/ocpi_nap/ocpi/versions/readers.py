@@ -13,6 +13,7 @@ from typing import Any
 
 from ocpi_nap.model import timestamps
 from ocpi_nap.model.issues import Issue
+from ocpi_nap.model.objects import Node
 from ocpi_nap.ocpi.versions.enums import OPEN_FROM_230
 
 _NOT_AVAILABLE = "#NA"
@@ -20,15 +21,26 @@ _NOT_AVAILABLE = "#NA"
 
 @dataclass(slots=True)
 class Reading:
-    """Where issues and unmapped enum values of one object come together."""
+    """Where issues and what was mapped or dropped of one object come together."""
 
     version: str
     naive_tz: tzinfo
+    open_enums: bool = False
     issues: list[Issue] = field(default_factory=list)
-    raw_enums: dict[str, str] = field(default_factory=dict)
+    raw_enums: dict[str, Any] = field(default_factory=dict)
+    """By path, each value that the canonical form does not say as it came; None: it was not there, the canonical form infers it."""
+    unknown: set[str] = field(default_factory=set)
+    """Paths of unknown enum values: never a reason to reject (D11)."""
 
     def issue(self, path: str, rule: str, message: str, value: Any = "") -> None:
         self.issues.append(Issue(path, rule, message, sample(value)))
+
+
+    def keep_list(self, path: str, value: Any) -> None:
+        """Keep a list whole; what was kept of its items goes."""
+        for inner in [key for key in self.raw_enums if key.startswith(f"{path}[")]:
+            del self.raw_enums[inner]
+        self.raw_enums[path] = value
 
 
 Reader = Callable[[Any, str, Reading], Any]
@@ -111,6 +123,24 @@ def moment(value: Any, path: str, reading: Reading) -> datetime | None:
     return result
 
 
+def says(result: Any, value: Any) -> bool:
+    """Whether a canonical value says what came: itself, the same number or text in the other type, or members read one by one."""
+    if isinstance(result, Node):
+        return type(value) is dict
+    if type(result) is float and type(value) is str and len(value) < 16 and value[-1].isdigit():
+        return "," not in value and value[0] in "-0123456789"
+    if isinstance(value, bool | list | dict) or isinstance(result, bool | list) or value is None or result is None:
+        return type(result) is type(value) and (isinstance(value, list) or result == value)
+    if isinstance(result, datetime):
+        return bool(timestamps.format_z(result) == value)
+    if result == value or str(result) == str(value):
+        return True
+    try:
+        return Decimal(str(result)) == Decimal(str(value))
+    except InvalidOperation:
+        return False
+
+
 def clock(value: Any, path: str, reading: Reading) -> str | None:
     """HH:MM, also as 8:00 or 08:00:00 (I-107)."""
     parts = value.strip().split(":") if isinstance(value, str) else []
@@ -163,12 +193,11 @@ def enum(values: frozenset[str], *, aliases: dict[str, str] | None = None, fallb
         known = folded.get(value.strip().upper())
         if known is not None:
             reading.issue(path, "enum_spelling", "another spelling of a known value", value)
-            reading.raw_enums[path] = value
             return known
-        if open_later and reading.version == "2.3.0":
+        if open_later and reading.open_enums:
             return value
         reading.issue(path, "unknown_enum", "not a value of this version: kept as raw text", value)
-        reading.raw_enums[path] = value
+        reading.unknown.add(path)
         return fallback
 
     return read
@@ -178,18 +207,21 @@ def many(one: Reader) -> Reader:
     """A list; null members go, a single value counts as a list of one (I-98, I-109)."""
 
     def read(value: Any, path: str, reading: Reading) -> list[Any] | None:
+        given = value
         if type(value) is not list:
             if value == "":
                 return None
             reading.issue(path, "not_a_list", "a single value where a list is required", value)
-            value = [value]
+            given = [value]
         result = []
-        for position, item in enumerate(value):
-            if item is None:
-                continue
-            found = one(item, f"{path}[{position}]", reading)
+        exact = given is value
+        for position, item in enumerate(given):
+            found = None if item is None else one(item, f"{path}[{position}]", reading)
             if found is not None:
                 result.append(found)
+            exact = exact and (found is item or says(found, item))
+        if not exact:
+            reading.keep_list(path, value)
         return result or None
 
     return read

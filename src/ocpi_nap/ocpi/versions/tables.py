@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from ocpi_nap.model import timestamps
 from ocpi_nap.model.objects import (
     BusinessDetails,
     Connector,
@@ -68,6 +69,17 @@ def image_type(value: Any, path: str, reading: Reading) -> str | None:
     """A file type; image/png is png."""
     found: str | None = text(10)(value, path, reading)
     return found.rsplit("/", 1)[-1] if found else None
+
+
+def location_type(value: Any, path: str, reading: Reading) -> str | None:
+    """The LocationType of 2.1.1 in its own spelling; unknown ones stay as they are (objects.md 4.1)."""
+    found: str | None = text(40)(value, path, reading)
+    if found is None or found in enums.LOCATION_TYPE:
+        return found
+    folded = found.strip().upper()
+    rule = "enum_spelling" if folded in enums.LOCATION_TYPE else "unknown_enum"
+    reading.issue(path, rule, "not a LocationType as the specification spells it", value)
+    return folded if folded in enums.LOCATION_TYPE else found
 
 
 def weekday(value: Any, path: str, reading: Reading) -> int | None:
@@ -153,11 +165,74 @@ def dropped_size(value: Any, path: str, reading: Reading) -> int | None:
     return int(found) if found else None
 
 
+def time_zone(value: Any, path: str, reading: Reading) -> str | None:
+    """An IANA name; others are dropped."""
+    found: str | None = _LONG(value, path, reading)
+    if found is not None and not timestamps.known_zone(found):
+        reading.issue(path, "time_zone_invalid", "not the name of a time zone: dropped", value)
+        return None
+    return found
+
+
+def closing(value: Any, path: str, reading: Reading) -> str | None:
+    """The end of opening hours; 00:00 is the end of the day, 24:00 (I-107)."""
+    found = clock(value, path, reading)
+    return "24:00" if found == "00:00" else found
+
+
+def tariff_clock(value: Any, path: str, reading: Reading) -> str | None:
+    """A time of day in a tariff; the end of the day is 00:00."""
+    found = clock(value, path, reading)
+    return "00:00" if found == "24:00" else found
+
+
+def step_size(value: Any, path: str, reading: Reading) -> int | Decimal | None:
+    """Wh or seconds; 0 is kept and counts as 1."""
+    found: int | Decimal | None = integer(value, path, reading)
+    if found is not None and found < 1:
+        reading.issue(path, "step_size", "less than 1: counts as 1", value)
+    return found
+
+
+def regular_hours(value: Any, path: str, reading: Reading) -> RegularHours | None:
+    """One day's opening; without its day or a time it says nothing: dropped (I-107)."""
+    found: RegularHours | None = _regular.nested(value, path, reading)
+    if found is not None and None in (found.weekday, found.period_begin, found.period_end):
+        reading.issue(path, "hours_incomplete", "without a usable day, begin and end: dropped", value)
+        return None
+    return found
+
+
+def image(value: Any, path: str, reading: Reading) -> Image | None:
+    """An image; without URL there is none."""
+    found: Image | None = _image.nested(value, path, reading)
+    if found is not None and found.url is None:
+        reading.issue(f"{path}.url", "required_missing", "an image without URL: dropped")
+        return None
+    return found
+
+
+def business_details(value: Any, path: str, reading: Reading) -> BusinessDetails | None:
+    """A company; without a name it is kept."""
+    found: BusinessDetails | None = _business.nested(value, path, reading)
+    if found is not None and found.name is None:
+        reading.issue(f"{path}.name", "required_missing", "required")
+    return found
+
+
+def price_component(value: Any, path: str, reading: Reading) -> PriceComponent | None:
+    """A price component; without step size it counts as 1."""
+    found: PriceComponent | None = _component.nested(value, path, reading)
+    if found is not None and found.step_size is None:
+        reading.issue(f"{path}.step_size", "required_missing", "required: counts as 1")
+    return found
+
+
 _image = table(
     Image, same(_LONG, "url", "thumbnail"), same(enum(enums.IMAGE_CATEGORY), "category"), same(image_type, "type"),
     same(dropped_size, "width", "height"),
 )  # fmt: skip
-_business = table(BusinessDetails, same(text(100), "name"), same(_LONG, "website"), same(_image.nested, "logo"))
+_business = table(BusinessDetails, same(text(100), "name"), same(_LONG, "website"), same(image, "logo"))
 _geo = table(GeoLocation, same(coordinate(90), "latitude"), same(coordinate(180), "longitude"), same(display_text, "name"))
 _source = table(EnergySource, same(enum(enums.ENERGY_SOURCE), "source"), same(number, "percentage"))
 _IMPACT: Reader = enum(enums.ENVIRONMENTAL_IMPACT)
@@ -170,10 +245,10 @@ _energy_mix = table(
     EnergyMix, same(boolean, "is_green_energy"), same(many(_source.nested), "energy_sources"),
     same(many(_impact.nested), "environ_impact"), same(text(64), "supplier_name", "energy_product_name"),
 )  # fmt: skip
-_regular = table(RegularHours, same(weekday, "weekday"), same(clock, "period_begin", "period_end"))
+_regular = table(RegularHours, same(weekday, "weekday"), same(clock, "period_begin"), same(closing, "period_end"))
 _exceptional = table(ExceptionalPeriod, same(moment, "period_begin", "period_end"))
 _hours = table(
-    Hours, same(boolean, "twentyfourseven"), same(many(_regular.nested), "regular_hours"),
+    Hours, same(boolean, "twentyfourseven"), same(many(regular_hours), "regular_hours"),
     same(many(_exceptional.nested), "exceptional_openings", "exceptional_closings"),
 )  # fmt: skip
 STATUS: Reader = enum(enums.STATUS, aliases={"OUT_OF_ORDER": "OUTOFORDER"}, fallback="UNKNOWN")
@@ -187,7 +262,7 @@ _parking = table(
          "parking_space_width", "time_limit"),
     same(boolean, "dangerous_goods_allowed", "drive_through", "restricted_to_type", "reservation_required", "roofed", "lighting",
          "refrigeration_outlet"),
-    same(enum(enums.PARKING_DIRECTION), "direction"), same(many(_image.nested), "images"), same(many(_ID), "standards"),
+    same(enum(enums.PARKING_DIRECTION), "direction"), same(many(image), "images"), same(many(_ID), "standards"),
     same(_LONG, "apds_reference"),
 )  # fmt: skip
 _evse_parking = table(EvseParking, same(_ID, "parking_id"), same(enum(enums.EVSE_POSITION), "evse_position"))
@@ -200,7 +275,7 @@ CONNECTOR = table(
         Field("max_voltage", "max_voltage", integer, FROM_221), Field("voltage", "max_voltage", integer, ONLY_211),
         Field("max_amperage", "max_amperage", integer, FROM_221), Field("amperage", "max_amperage", integer, ONLY_211),
         Field("max_electric_power", "max_electric_power", integer, FROM_221),
-        Field("tariff_ids", "tariff_ids", tariff_ids, FROM_221), Field("tariff_id", "tariff_ids", tariff_ids, ONLY_211),
+        Field("tariff_ids", "tariff_ids", tariff_ids, FROM_221), Field("tariff_id", "tariff_ids", tariff_ids, ONLY_211, single=True),
         Field("capabilities", "capabilities", many(enum(enums.CONNECTOR_CAPABILITY)), ONLY_230),
     ],
     same(_LONG, "terms_and_conditions"), same(moment, "last_updated"),
@@ -211,21 +286,21 @@ EVSE = table(
     same(many(enum(enums.CAPABILITY)), "capabilities"), same(text(4), "floor_level"), same(_geo.nested, "coordinates"),
     same(text(16), "physical_reference"), same(many(display_text), "directions"),
     same(many(enum(enums.PARKING_RESTRICTION)), "parking_restrictions"),
-    same(many(parking_reference), "parking", versions=ONLY_230), same(many(_image.nested), "images"),
+    same(many(parking_reference), "parking", versions=ONLY_230), same(many(image), "images"),
     same(many(text(50)), "accepted_service_providers", versions=ONLY_230), same(moment, "last_updated"),
 )  # fmt: skip
 LOCATION = table(
     Location,
     same(text(2), "country_code", versions=FROM_221), same(text(3), "party_id", versions=FROM_221), same(_ID, "id"),
     same(boolean, "publish", versions=FROM_221), same(many(_publish_to.nested), "publish_allowed_to", versions=FROM_221),
-    [Field("type", "location_type_211", text(40), ONLY_211)],
+    [Field("type", "location_type_211", location_type, ONLY_211)],
     same(_LONG, "name", "address"), same(_SHORT, "city"), same(text(10), "postal_code"), same(_SHORT, "state", versions=FROM_221),
     same(country, "country"), same(_geo.nested, "coordinates"), same(many(_geo.nested), "related_locations"),
     same(enum(enums.PARKING_TYPE), "parking_type", versions=FROM_221),
     same(many(_parking.nested), "parking_places", versions=ONLY_230), same(many(display_text), "directions"),
-    same(_business.nested, "operator", "suboperator", "owner"), same(many(enum(enums.FACILITY)), "facilities"),
-    same(_LONG, "time_zone"), same(_hours.nested, "opening_times"), same(boolean, "charging_when_closed"),
-    same(many(_image.nested), "images"), same(_energy_mix.nested, "energy_mix"), same(text(25), "help_phone", versions=ONLY_230),
+    same(business_details, "operator", "suboperator", "owner"), same(many(enum(enums.FACILITY)), "facilities"),
+    same(time_zone, "time_zone"), same(_hours.nested, "opening_times"), same(boolean, "charging_when_closed"),
+    same(many(image), "images"), same(_energy_mix.nested, "energy_mix"), same(text(25), "help_phone", versions=ONLY_230),
     same(moment, "last_updated"),
 )  # fmt: skip
 
@@ -238,15 +313,15 @@ _price = table(
 )  # fmt: skip
 _component = table(
     PriceComponent, same(enum(enums.TARIFF_DIMENSION), "type"), same(number, "price"), same(number, "vat", versions=FROM_221),
-    same(integer, "step_size"),
+    same(step_size, "step_size"),
 )  # fmt: skip
 _restrictions = table(
-    TariffRestrictions, same(clock, "start_time", "end_time"), same(text(10), "start_date", "end_date"),
+    TariffRestrictions, same(tariff_clock, "start_time", "end_time"), same(text(10), "start_date", "end_date"),
     same(number, "min_kwh", "max_kwh"), same(number, "min_current", "max_current", versions=FROM_221),
     same(number, "min_power", "max_power"), same(integer, "min_duration", "max_duration"),
     same(many(enum(enums.DAY_OF_WEEK)), "day_of_week"), same(enum(enums.RESERVATION), "reservation", versions=FROM_221),
 )  # fmt: skip
-_element = table(TariffElement, same(many(_component.nested), "price_components"), same(restrictions, "restrictions"))
+_element = table(TariffElement, same(many(price_component), "price_components"), same(restrictions, "restrictions"))
 TARIFF = table(
     Tariff,
     same(text(2), "country_code", versions=FROM_221), same(text(3), "party_id", versions=FROM_221), same(_ID, "id"),

@@ -6,8 +6,10 @@ V2_2_1 = Version(
     number="2.2.1",
     modules=("locations", "tariffs"),
     has_roles=True,
+    token_encoding="base64",
     patch_needs_time=True,
     party_in_object=True,
+    also_reads=("2.2",),
     required={
         "location": (
             "country_code", "party_id", "id", "publish", "address", "city", "country", "coordinates", "time_zone", "last_updated",

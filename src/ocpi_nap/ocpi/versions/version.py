@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from ocpi_nap.model.ids import fold
 
 Names = tuple[str, ...]
 
@@ -17,12 +20,30 @@ class Version:
     """Functional modules we offer and pull."""
     has_roles: bool
     """Credentials carry roles, endpoints carry InterfaceRoles, requests carry routing headers."""
+    token_encoding: Literal["raw", "base64"]
+    """How a token goes into the Authorization header where nothing else was agreed (R2, R3)."""
     patch_needs_time: bool
     """A PATCH carries last_updated (R153), and an empty one is wrong."""
     party_in_object: bool
     """Locations and tariffs carry country_code and party_id."""
     required: Mapping[str, Names]
     """Per level, the wire names of cardinality 1 or +: a PATCH may not null them (D14)."""
+    ids_have_case: bool = False
+    """Ids are strings, not CiStrings: `A` and `a` are two objects (R45)."""
+    open_enums: bool = False
+    """Values outside an OpenEnum's list are legal (R41)."""
+    hours_are_a_choice: bool = False
+    """Opening hours carry ``twentyfourseven`` or ``regular_hours``, not always the flag."""
+    also_reads: Names = ()
+    """Version numbers that a platform may be set to have served as this one (D3, I-25)."""
+
+    def id_key(self, text: str) -> str:
+        """The look-up form of an id (R45)."""
+        return text if self.ids_have_case else fold(text)
+
+    def requires(self, level: str, name: str) -> bool:
+        """Whether a member is required."""
+        return name in self.required[level]
 
     @property
     def order(self) -> tuple[int, ...]:

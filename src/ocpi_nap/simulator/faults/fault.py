@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from ocpi_nap.ocpi.envelope import timestamp
+
 Json = dict[str, Any]
 Kind = Literal["versions", "details", "credentials", "locations", "tariffs", "object", "other"]
 ALL = ("2.1.1", "2.2.1", "2.3.0")
@@ -76,6 +78,11 @@ class Lost(Exception):
     """The connection is dropped without an answer."""
 
 
+def refusal(status: int, code: int, headers: dict[str, str] | None = None, message: str = "refused") -> web.Response:
+    """An OCPI answer with an HTTP error."""
+    return web.json_response({"status_code": code, "status_message": message, "timestamp": timestamp()}, status=status, headers=headers)
+
+
 @dataclass(frozen=True)
 class Fault:
     """A way in which a platform deviates (`reference`: a row of the interoperability list), or may differ within OCPI."""
@@ -101,7 +108,8 @@ class Fault:
     told_as: str = ""
     """What `ocpi-nap check` calls it, where that is another name."""
     needs: str = ""
-    """`register`: it shows only in the exchange of credentials; `push`: only in pushes; `twice`: only in a second pull."""
+    """`register`: it shows only in the exchange of credentials; `push`: only in pushes; `twice`: only in a second pull;
+    `delta`: only in pulls since a date."""
 
     @property
     def finding(self) -> str:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from yarl import URL
 
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.ocpi import envelope
 from ocpi_nap.ocpi.errors import Invalid, NotFound
-from ocpi_nap.simulator.faults.fault import FROM_221, Answered, Fault, Json, Lost, Reply
+from ocpi_nap.simulator.faults.fault import FROM_221, Answered, Fault, Json, Lost, Reply, refusal
 
 _HEADERS = ("Link", "X-Total-Count", "X-Limit")
 
@@ -31,12 +31,12 @@ def _without(*names: str) -> Any:
 
 
 def _link(pattern: str) -> Any:
-    """The link in another form; ``{}`` is the URL, ``{path}`` its path and query."""
+    """The link in another form; ``{url}`` is the URL, ``{path}`` its path and query."""
 
     def change(reply: Reply) -> None:
         if "Link" in reply.headers:
             url = reply.headers["Link"].partition(">")[0][1:]
-            reply.headers["Link"] = pattern.format(url, path=url.removeprefix(reply.base))
+            reply.headers["Link"] = pattern.format(url=url, path=url.removeprefix(reply.base))
 
     return _lists(change)
 
@@ -49,7 +49,9 @@ def _cursor(reply: Reply) -> None:
     """Links with a cursor; an offset is refused."""
     if reply.is_list and "Link" in reply.headers:
         assert reply.listing is not None
-        url = f"{reply.base}{reply.request.url.with_query(cursor=f'c{reply.listing.offset + reply.listing.limit}').raw_path_qs}"
+        query = {name: value for name, value in reply.request.query.items() if name.startswith("date_")}
+        query["cursor"] = f"c{reply.listing.offset + reply.listing.limit}"
+        url = f"{reply.base}{reply.request.url.with_query(query).raw_path_qs}"
         reply.headers["Link"] = f'<{url}>; rel="next"'
 
 
@@ -115,7 +117,7 @@ def _past_end(status: int) -> Any:
         if not reply.data and reply.listing is not None and reply.listing.offset:
             if status == 404:
                 raise NotFound("no such page")
-            raise Answered(web.json_response({"status_code": 2001}, status=status))
+            raise Answered(refusal(status, 2001))
 
     return _lists(change)
 
@@ -123,14 +125,14 @@ def _past_end(status: int) -> Any:
 def _overlap(reply: Reply) -> None:
     """Each page begins with the last object of the one before."""
     assert reply.listing is not None
-    if reply.listing.offset:
+    if reply.listing.offset and reply.data:
         reply.data = [reply.listing.objects[reply.listing.offset - 1], *reply.data]
 
 
 def _twice(reply: Reply) -> None:
     """The first object comes again on the last page, older."""
     assert reply.listing is not None
-    if "Link" not in reply.headers and reply.listing.objects:
+    if "Link" not in reply.headers and reply.data:
         reply.data = [*reply.data, {**reply.listing.objects[0], "last_updated": "2019-01-01T00:00:00Z"}]
 
 
@@ -141,8 +143,7 @@ def _rate_limit(retry_after: str | None) -> Any:
         if reply.kind in ("locations", "tariffs"):
             reply.counts["rate-limit"] += 1
             if reply.counts["rate-limit"] % 3 == 2:
-                raise Answered(web.json_response({"status_code": 3000}, status=429,
-                                                 headers={"Retry-After": retry_after} if retry_after else None))  # fmt: skip
+                raise Answered(refusal(429, 2000, {"Retry-After": retry_after} if retry_after else None))
 
     return before
 
@@ -207,6 +208,23 @@ def _now(location: Json) -> None:
     location["last_updated"] = format_ms(datetime.now(UTC))
 
 
+def _drop_filter(reply: Reply) -> None:
+    """The link forgets date_from."""
+    if "Link" in reply.headers and "date_from" in reply.request.query:
+        query = {name: value for name, value in URL(reply.headers["Link"].partition(">")[0][1:]).query.items() if name != "date_from"}
+        reply.headers["Link"] = f'<{reply.base}{reply.request.url.with_query(query).raw_path_qs}>; rel="next"'
+
+
+def _partial(reply: Reply) -> None:
+    """Of a changed Location, only one EVSE."""
+    if reply.kind == "locations" and "date_from" in reply.request.query:
+        reply.data = [{**location, "evses": location["evses"][:1]} for location in reply.data]
+
+
+def _old(location: Json) -> None:
+    location["last_updated"] = "2015-01-01T00:00:00Z"
+
+
 def _refuse_date(reply: Reply) -> None:
     if reply.kind in ("locations", "tariffs") and "date_from" in reply.request.query:
         raise Invalid("date_from: not supported")
@@ -219,15 +237,15 @@ FAULTS = [
           settings={"page_size": "5"}),
     Fault("total-of-the-page", "I-48", "X-Total-Count is the number on the page", after=_lists(_page_count)),
     Fault("limit-of-the-page", "I-48", "X-Limit is the number on the page", after=_lists(_limit_count)),
-    Fault("link-single-quotes", "I-49", "rel is in single quotes", after=_link("<{}>; rel='next'"), told_as="link-form"),
-    Fault("link-without-quotes", "I-49", "rel is not quoted", after=_link("<{}>;REL=next"), told_as="link-form"),
+    Fault("link-single-quotes", "I-49", "rel is in single quotes", after=_link("<{url}>; rel='next'"), told_as="link-form"),
+    Fault("link-without-quotes", "I-49", "rel is not quoted", after=_link("<{url}>;REL=next"), told_as="link-form"),
     Fault("link-typographic-quotes", "I-49", "rel is in typographic quotes", told_as="link-form",
-          after=_link("<{}>; rel=\u201dnext\u201d")),
-    Fault("link-without-brackets", "I-49", "the Link's URL has no angle brackets", after=_link('{}; rel="next"'), told_as="link-form"),
-    Fault("link-bare", "I-49", "the Link is only a URL", after=_link("{}"), told_as="link-form"),
+          after=_link("<{url}>; rel=\u201dnext\u201d")),
+    Fault("link-without-brackets", "I-49", "the Link's URL has no angle brackets", after=_link('{url}; rel="next"'), told_as="link-form"),
+    Fault("link-bare", "I-49", "the Link is only a URL", after=_link("{url}"), told_as="link-form"),
     Fault("link-empty", "I-49", "the last page has an empty Link", after=_lists(_empty_link)),
     Fault("link-relative", "I-49", "the Link's URL is relative", after=_link('<{path}>; rel="next"')),
-    Fault("links-several", "R114", "several links in one header", after=_link('<{0}&x=1>; rel="last", <{0}>; title="n"; rel="next"')),
+    Fault("links-several", "R114", "several links in one header", after=_link('<{url}&x=1>; rel="last", <{url}>; title="n"; rel="next"')),
     Fault("link-cursor", "I-50", "links carry a cursor", after=_cursor),
     Fault("paging-in-body", "I-51", "pages are chained in the body: data is {next, items}", after=_lists(_body_paging), tolerated=False),
     Fault("link-loop", "I-53", "every Link leads to the same page", after=_lists(_loop), tolerated=False),
@@ -254,5 +272,9 @@ FAULTS = [
     Fault("total-too-high", "R126", "X-Total-Count counts objects that never come", after=_lists(_missing), tolerated=False),
     Fault("rate-limit", "I-20", "requests are limited: 429 with Retry-After", before=_rate_limit("1")),
     Fault("rate-limit-bare", "I-20", "requests are limited: 429 without Retry-After", before=_rate_limit(None)),
+    Fault("link-without-filter", "I-52", "the Link of a page with date_from has none", after=_lists(_drop_filter), needs="delta"),
+    Fault("delta-evses-partial", "I-62", "with date_from, Locations come with one EVSE only", after=_lists(_partial),
+          settings={"delta_evses_partial": True}, needs="delta"),
+    Fault("location-time-not-raised", "I-58", "last_updated of locations does not follow that of their EVSEs", location=_old),
     Fault("always-new", "I-59", "last_updated of locations is always now", location=_now),
 ]  # fmt: skip

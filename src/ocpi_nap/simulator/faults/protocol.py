@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 
 from ocpi_nap.ocpi.errors import Invalid, MethodNotAllowed
-from ocpi_nap.simulator.faults.fault import FROM_221, Answered, Fault, Json, Lost, Reply
+from ocpi_nap.simulator.faults.fault import FROM_221, Answered, Fault, Json, Lost, Reply, refusal
 
 API_KEY = "sim-api-key"
+SLOW_SECONDS = 3.0
 
 
 def _when(condition: Any, change: Any) -> Any:
@@ -112,9 +113,12 @@ def _endpoints_twice(reply: Reply) -> None:
         reply.data["endpoints"] += [{**endpoint, "url": f"{reply.base}/mirror"} for endpoint in reply.data["endpoints"]]
 
 
-def _without_locations(reply: Reply) -> None:
-    if reply.kind == "details":
-        reply.data["endpoints"] = [e for e in reply.data["endpoints"] if e["identifier"] != "locations"]
+def _without(module: str) -> Any:
+    def change(reply: Reply) -> None:
+        if reply.kind == "details":
+            reply.data["endpoints"] = [e for e in reply.data["endpoints"] if e["identifier"] != module]
+
+    return change
 
 
 def _relative(reply: Reply) -> None:
@@ -168,12 +172,12 @@ def _refuse_post(reply: Reply) -> None:
 
 def _refuse_put(reply: Reply) -> None:
     if reply.kind == "credentials" and reply.request.method == "PUT":
-        raise Answered(web.json_response({"status_code": 3000, "status_message": "not implemented"}, status=501))
+        raise Answered(refusal(501, 3000, message="not implemented"))
 
 
 def _refuse_delete(reply: Reply) -> None:
     if reply.kind == "credentials" and reply.request.method == "DELETE":
-        raise Answered(web.json_response({"status_code": 3000, "status_message": "not implemented"}, status=501))
+        raise Answered(refusal(501, 3000, message="not implemented"))
 
 
 def _code(code: int) -> Any:
@@ -193,7 +197,7 @@ def _lose_answer(reply: Reply) -> None:
 
 async def _slow(reply: Reply) -> None:
     if reply.is_list or reply.kind in ("locations", "tariffs"):
-        await asyncio.sleep(3)
+        await asyncio.sleep(SLOW_SECONDS)
 
 
 FAULTS = [
@@ -201,6 +205,8 @@ FAULTS = [
     Fault("refused-with-403", "I-1", "a wrong token is answered with 403", wire=_refusal(403)),
     Fault("refused-with-500", "I-1", "a wrong token is answered with 500", wire=_refusal(500)),
     Fault("errors-as-200", "I-10", "a wrong token is answered with 200 and OCPI 2001", wire=_unauthorised_as_200),
+    Fault("wrong-token-accepted", "R7", "versions and details can be read with any token, so that its form cannot be learnt from them",
+          versions=FROM_221),
     Fault("versions-refuse-token", "I-7", "the versions endpoint refuses requests that carry a token", before=_without_token,
           settings={"versions_auth": "none"}),
     Fault("api-key", "I-8", f"every request needs the header x-api-key: {API_KEY}", before=_api_key,
@@ -225,7 +231,9 @@ FAULTS = [
     Fault("roles-missing", "I-26", "endpoints have no role", after=_roles(None), versions=FROM_221),
     Fault("roles-unknown", "I-26", "endpoints have the role CPO", after=_roles("CPO"), versions=FROM_221),
     Fault("endpoints-twice", "I-28", "every endpoint is listed twice", after=_endpoints_twice),
-    Fault("no-locations-endpoint", "R61", "there is no locations endpoint", after=_without_locations, tolerated=False),
+    Fault("no-locations-endpoint", "R61", "there is no locations endpoint", after=_without("locations"), tolerated=False),
+    Fault("no-credentials-endpoint", "I-45", "there is no credentials module: the token A is good for everything",
+          after=_without("credentials"), settings={"registration": "none"}),
     Fault("versions-wrapped", "I-29", "the versions come as an object",
           after=_when(_is("versions"), lambda r: _set(r, data={"versions": r.data}))),
     Fault("details-in-list", "I-29", "the version details come as a list of one",
@@ -242,6 +250,7 @@ FAULTS = [
           after=_when(_answered_credentials, lambda r: _set(r, data=[r.data]))),
     Fault("business-details-null", "I-32", "business_details is null", after=_in_credentials(_null_details), needs="register"),
     Fault("already-registered", "I-33", "the registration is answered with 405", before=_refuse_post, tolerated=False, needs="register"),
+    Fault("token-a-lives", "I-5", "token A works after the registration, too", needs="register"),
     Fault("no-put", "I-34", "credentials cannot be renewed: 501", before=_refuse_put, needs="register"),
     Fault("same-token", "I-34", "a renewal gives the same token again", needs="register"),
     Fault("credentials-answer-lost", "I-35", "the connection breaks before the registration is answered", after=_lose_answer,

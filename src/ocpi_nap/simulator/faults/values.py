@@ -116,6 +116,11 @@ def _no_core(location: Json) -> None:
         del location["country"]
 
 
+def _swap(location: Json) -> None:
+    geo = location["coordinates"]
+    location["coordinates"] = {"latitude": geo["longitude"], "longitude": geo["latitude"]}
+
+
 def _zero(location: Json) -> None:
     if location["id"].endswith("1"):
         location["coordinates"] = {"latitude": "0.0", "longitude": "0.0"}
@@ -143,10 +148,13 @@ VALUES = [
     Fault("evses-missing", "I-100", "some locations have evses null", location=_no_evses),
     Fault("connectors-missing", "I-101", "EVSEs have no connectors", location=_evses(_put(connectors=[]))),
     Fault("connector-ids-missing", "I-102", "connectors have no id", location=_connectors(_drop("id"))),
+    Fault("connector-ids-twice", "I-102", "connectors of an EVSE have the same id", location=_connectors(_put(id="1"))),
+    Fault("uid-twice", "I-87", "the same uids in every location", location=_evses(lambda e: e.update(uid=f"E{e['physical_reference']}"))),
+    Fault("evse-ids-twice", "I-87", "the same evse_id everywhere", location=_evses(_put(evse_id="FI*ABC*E1"))),
     Fault("removed-bare", "I-86", "removed EVSEs have neither connectors nor evse_id",
           location=_evses(lambda e: e.update(status="REMOVED", evse_id=None, connectors=None) if e["uid"].endswith("3") else None),
           told_as="removed"),
-    Fault("tariffs-inlined", "I-90", "tariffs are inlined in connectors", versions=FROM_221, told_as="unknown-members",
+    Fault("tariffs-inlined", "I-90", "tariffs are inlined in connectors", versions=FROM_221,
           location=_connectors(lambda c: c.update(tariffs=[{"id": i, "currency": "EUR"} for i in c.get("tariff_ids", ())]))),
     Fault("older-shape", "I-92", "connectors in the shape of 2.1.1", location=_connectors(_older_shape), versions=FROM_221),
     Fault("numbers-as-text", "I-93", "numbers are text", location=_connectors(_numbers_as_text)),
@@ -156,34 +164,34 @@ VALUES = [
     Fault("coordinates-as-numbers", "I-94", "coordinates are numbers", location=_coordinates(float)),
     Fault("coordinates-with-comma", "I-94", "coordinates have a decimal comma", location=_coordinates(lambda t: t.replace(".", ","))),
     Fault("coordinates-zero", "I-94", "some locations are at 0/0", location=_zero, tolerated=False, told_as="coordinates-unusable"),
+    Fault("coordinates-swapped", "I-94", "latitude and longitude are exchanged", location=_swap),
     Fault("times-without-zone", "I-95", "timestamps without zone", location=_times(lambda t: t.removesuffix("Z"))),
     Fault("times-with-offset", "I-95", "timestamps with an offset", location=_times(lambda t: t.replace("Z", "+00:00"))),
     Fault("times-with-space", "I-95", "timestamps with a space", location=_times(lambda t: t.replace("T", " "))),
     Fault("times-as-numbers", "I-95", "timestamps are numbers", location=_times(lambda t: 1_700_000_000), told_as="times-unreadable"),
+    Fault("times-in-future", "I-60", "timestamps in the future", location=_times(lambda t: f"2{int(t[1:4]) + 70:03d}{t[4:]}")),
     Fault("enums-lower-case", "I-96", "enum values in lower case", location=_evses(_lower)),
     Fault("enums-unknown", "I-96", "enum values that no version knows", location=_evses(_unknown)),
-    Fault("standard-unknown", "I-97", "an unknown connector standard", location=_connectors(_put(standard="Type2")),
-          told_as="enums-unknown"),
+    Fault("standard-unknown", "I-97", "an unknown connector standard", location=_connectors(_put(standard="Type2"))),
     Fault("nulls", "I-98", "null for absent values, and inside lists", location=_nulls),
     Fault("empty-texts", "I-99", "empty texts for absent values", location=_empty_texts),
     Fault("last-updated-missing", "I-104", "no last_updated anywhere", location=_no_times),
-    Fault("core-missing", "I-105", "some locations have no country", location=_no_core, tolerated=False, told_as="required-missing"),
-    Fault("required-missing", "I-105", "no postal code and no time zone", location=_drop("postal_code", "time_zone", "publish_to"),
-          told_as="afir-missing"),
+    Fault("core-missing", "I-105", "some locations have no country", location=_no_core, tolerated=False),
+    Fault("required-missing", "I-105", "no postal code and no time zone", location=_drop("postal_code", "time_zone")),
     Fault("country-alpha-2", "I-106", "country with two letters", location=_put(country="FI")),
     Fault("hours-odd", "I-107", "opening hours without twentyfourseven, weekday 0, 8:00 and 24:00", location=_hours),
     Fault("directions-as-text", "I-108", "directions are plain text", location=_put(directions="Behind the shop")),
     Fault("object-for-list", "I-109", "a single value where a list is required", location=_evses(_put(capabilities="RFID_READER")),
-          told_as="not-a-list"),
-    Fault("evse-ids-missing", "I-110", "EVSEs have no evse_id", location=_evses(_drop("evse_id")), told_as="afir-missing"),
+          told_as="list-form"),
+    Fault("evse-ids-missing", "I-110", "EVSEs have no evse_id", location=_evses(_drop("evse_id"))),
     Fault("evse-ids-lower-case", "I-110", "evse_id in lower case", location=_evses(lambda e: e.update(evse_id=e["evse_id"].lower()))),
-    Fault("power-missing", "I-111", "no max_electric_power", location=_connectors(_drop("max_electric_power")), versions=FROM_221,
-          told_as="afir-missing"),
+    Fault("power-missing", "I-111", "no max_electric_power", location=_connectors(_drop("max_electric_power")), versions=FROM_221),
     Fault("power-in-kilowatts", "I-111", "max_electric_power in kW", versions=FROM_221,
           location=_connectors(lambda c: c.update(max_electric_power=c["max_electric_power"] // 1000))),
     Fault("texts-too-long", "I-112", "floor_level and name longer than allowed",
           location=lambda loc: (loc.update(name="N" * 300), _evses(_put(floor_level="second floor"))(loc))[1]),
-    Fault("publish-as-text", "I-113", "publish is text", location=_put(publish="true"), versions=FROM_221),
+    Fault("publish-as-text", "I-113", "publish is text", location=_put(publish="true"), versions=FROM_221,
+          told_as="booleans-as-text"),
     Fault("publish-missing", "I-113", "publish is missing", location=_drop("publish"), versions=FROM_221,
           settings={"assume_publish": True}),
     Fault("parking-as-ids", "I-114", "evse.parking is a list of ids", location=_parking, versions=("2.3.0",)),
@@ -193,7 +201,7 @@ VALUES = [
     Fault("tariffs-unknown", "I-116", "connectors name tariffs that do not exist", location=_connectors(_put(tariff_ids=["NONE"])),
           versions=FROM_221),
     Fault("texts-na", "I-117", "#NA for values that are not available", location=_put(name="#NA")),
-    Fault("operator-missing", "I-118", "locations have no operator", location=_drop("operator"), told_as="afir-missing"),
+    Fault("operator-missing", "I-118", "locations have no operator", location=_drop("operator")),
     Fault("control-characters", "I-120", "control characters and markup in texts", location=_put(name="Asema\u0007<b>1</b>")),
     Fault("members-unknown", "R40", "members that OCPI does not define", location=_put(sim_colour="green"), told_as="unknown-members"),
 ]  # fmt: skip
@@ -222,6 +230,14 @@ def _unknown_location(push: Push) -> None:
     push.ids[2] = "NOWHERE"
 
 
+def _other_id(push: Push) -> None:
+    push.body = {**push.body, "uid": "OTHER"}
+
+
+def _null_id(push: Push) -> None:
+    push.ids[2] = "null"
+
+
 def _foreign(push: Push) -> None:
     push.ids[1] = "XXX"
     push.body = {**push.body}
@@ -246,6 +262,11 @@ PUSHES = [
     Fault("push-unknown-location", "I-69", "pushes for a Location that was never sent", push=_unknown_location, needs="push",
           tolerated=False),
     Fault("push-foreign-party", "I-80", "pushes for a party that was not announced", push=_foreign, needs="push", tolerated=False),
+    Fault("push-other-id", "I-78", "the body has another id than the URL", push=_other_id, needs="push", tolerated=False),
+    Fault("push-null-id", "I-82", "`null` for the Location in URLs", push=_null_id, needs="push", tolerated=False,
+          told_as="push-unknown-location"),
+    Fault("push-delete", "I-85", "DELETE of an EVSE", push=lambda p: setattr(p, "method", "DELETE"), needs="push", tolerated=False,
+          told_as="push-refused"),
     Fault("push-post", "I-88", "POST instead of PUT and PATCH", push=lambda p: setattr(p, "method", "POST"), needs="push",
           tolerated=False),
 ]  # fmt: skip

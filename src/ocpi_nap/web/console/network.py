@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ocpi_nap.feed import render
+from ocpi_nap.feed.views import location_view, tariff_view
 from ocpi_nap.model.ids import fold
 from ocpi_nap.store import feed
 from ocpi_nap.store import inspect as sql
@@ -96,7 +97,7 @@ async def show_location(request: Request, session: Viewer, pk: int) -> Response:
     if row is None:
         raise HTTPException(404)
     rows = await feed.load_locations(web.db, list(web.options.publish_environments), [pk])
-    public = render.location(rows[0])[0] if rows else None
+    public = render.location(location_view(rows[0])) if rows else None
     return await _object_page(request, "location", row, json.loads(public) if public else None)
 
 
@@ -108,7 +109,7 @@ async def show_tariff(request: Request, session: Viewer, pk: int) -> Response:
     if row is None:
         raise HTTPException(404)
     rows = await feed.load_tariffs(web.db, list(web.options.publish_environments), [pk])
-    public = render.tariff(rows[0])[0] if rows else None
+    public = render.tariff(tariff_view(rows[0])) if rows else None
     return await _object_page(request, "tariff", row, json.loads(public) if public else None)
 
 

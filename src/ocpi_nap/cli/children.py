@@ -1,0 +1,54 @@
+"""Processes of a node beside the web workers: started again when they end by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import threading
+
+log = logging.getLogger(__name__)
+_PAUSE = 1.0
+
+
+class Child:
+    """`ocpi-nap COMMAND` as a process of its own, until `stop`."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+        self._stopping = threading.Event()
+        self._process = self._start()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "ocpi_nap", self._command], start_new_session=True)
+
+    def _watch(self) -> None:
+        while True:
+            status = self._process.wait()
+            if self._stopping.wait(_PAUSE):
+                return
+            log.error("the process `%s` ended by itself (exit status %s) and is started again", self._command, status)
+            self._process = self._start()
+
+    def stop(self) -> None:
+        """End it, by force after a while."""
+        self._stopping.set()
+        self._process.terminate()
+        self._watcher.join(15)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+async def orphaned(parent: int, stop: asyncio.Event) -> None:
+    """Set ``stop`` when the parent is gone: `serve` was killed."""
+    while not stop.is_set() and os.getppid() == parent:
+        try:
+            await asyncio.wait_for(stop.wait(), 1)
+        except TimeoutError:
+            continue
+    stop.set()

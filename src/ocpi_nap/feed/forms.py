@@ -1,0 +1,71 @@
+"""A publication as data: a head, fragments in groups by operator, and a tail.
+
+A fragment depends on one row alone, so that only what changed is rendered again; a publication is a concatenation of what is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What head and tail say of the whole publication."""
+
+    modified_at: datetime
+    """When anything in it last changed."""
+    published_at: datetime
+    """The time of this edition (DATEX II publicationTime)."""
+    groups: tuple[str, ...] = ()
+    """The operators (``FI*ABC``) that have fragments in it, in feed order."""
+    pagination: dict[str, Any] = field(default_factory=dict)
+    """The member of that name (contract section 0)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Generic[R]):
+    """One publication in one encoding."""
+
+    name: str
+    """Stable and unique: the key under which fragments are kept. A new number at its end makes all of them be rendered again."""
+    path: str
+    """Below the base of the API, without ``/all``."""
+    media_type: str
+    encoding: Literal["json", "xml"] = "json"
+    rows: Literal["location", "tariff"]
+    """The kind of row that a fragment is made of."""
+    fragment: Callable[[R], bytes | None]
+    """The row's part; None when the row is not in this publication."""
+    head: Callable[[Envelope], bytes]
+    tail: Callable[[Envelope], bytes]
+    group_head: Callable[[str, Envelope], bytes] | None = None
+    """Opens an operator's group; None: the fragments stand in one list."""
+    group_tail: bytes = b""
+    separator: bytes = b","
+    paged: bool = False
+    """Served in pages too: its fragments are rendered as soon as a row changes, those of others when the next edition is made."""
+    prices: bool = False
+    """Its fragments of locations show tariffs: they are rendered again when a tariff changes that a connector names."""
+
+    def join(self, envelope: Envelope, groups: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+        """The publication in pieces, from (operator, its fragments) in feed order; operators without fragments are not among them."""
+        yield self.head(envelope)
+        first = True
+        for operator, fragments in groups:
+            opened = False
+            for fragment in fragments:
+                if self.group_head is None:
+                    yield fragment if first else self.separator + fragment
+                elif opened:
+                    yield self.separator + fragment
+                else:
+                    yield (b"" if first else self.separator) + self.group_head(operator, envelope) + fragment
+                first, opened = False, True
+            if opened:
+                yield self.group_tail
+        yield self.tail(envelope)

@@ -1,0 +1,337 @@
+"""Keeps the fragments in step with the database: reads the change feed and renders what changed, in one process of a node.
+
+Forms with pages are rendered at once, the others when their next edition is made (`refresh`): a location whose status changes ten times a
+minute is rendered once for them. Each batch and the position it reaches are one transaction, so a new start goes on where the last ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import lmdb
+import msgspec
+import psycopg
+from prometheus_client import Counter, Gauge
+from psycopg_pool import PoolTimeout
+
+from ocpi_nap import __version__
+from ocpi_nap.feed import render
+from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import Batch, FragmentStore, Rendered, State, feed_key, identity, party_prefix
+from ocpi_nap.feed.places import NOWHERE, to_e7
+from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
+from ocpi_nap.store import feed as sql
+from ocpi_nap.store.database import Database
+
+log = logging.getLogger(__name__)
+R = TypeVar("R", sql.FeedLocation, sql.FeedTariff)
+V = TypeVar("V", LocationView, TariffView)
+
+_RENDERED = Counter("ocpi_nap_rows_rendered_total", "Rows whose fragments were made", ["kind"])
+_FAILED = Counter("ocpi_nap_fragments_failed_total", "Fragments that could not be made: their rows are not in the publication", ["form"])
+_SIZE = Gauge("ocpi_nap_fragments_bytes", "Size of the fragments on disk", multiprocess_mode="livemax")
+_BEHIND = Gauge("ocpi_nap_fragments_rendered_at", "Unix time when all that was committed was rendered", multiprocess_mode="livemax")
+_AT_ONCE = 250
+"""Rows loaded and rendered before the next are: bounds the memory."""
+_REFRESHED_AT_ONCE = 20
+_GATHER = 0.01
+"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
+_CONFIRM_SECONDS = 60
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ALL: tuple[sql.Kind, ...] = ("location", "tariff")
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Renderer:
+    """One a node; the store must be writable."""
+
+    def __init__(
+        self, db: Database, store: FragmentStore, forms: Sequence[Form[Any]], *, environments: Iterable[str], change_days: int = 7
+    ) -> None:
+        self._db = db
+        self.store = store
+        self.forms = forms
+        self._environments = list(environments)
+        self._change_days = change_days
+        self._paged = frozenset(form.name for form in forms if form.paged)
+        self._ready = False
+        self._checked = 0.0
+        self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Render until told to stop; without the database it waits for it."""
+        watcher = asyncio.create_task(self._watch())
+        ending = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                self._woken.clear()
+                try:
+                    await self.catch_up()
+                except (psycopg.Error, PoolTimeout, OSError) as error:
+                    log.warning("rendering was interrupted: %s", error)
+                except lmdb.Error:
+                    log.exception("the fragments could not be written")
+                await asyncio.sleep(_GATHER)
+                woken = asyncio.create_task(self._woken.wait())
+                await asyncio.wait({woken, ending}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+        finally:
+            for task in (watcher, ending):
+                task.cancel()
+            await asyncio.gather(watcher, ending, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async for _ in self._db.listen("feed"):
+            self._woken.set()
+
+    async def catch_up(self) -> None:
+        """Return when everything that was committed before the call is rendered; what comes meanwhile does not keep it up."""
+        wanted: sql.Position | None = None
+        while True:
+            async with self._turn:
+                if not self._ready:
+                    await self._prepare()
+                    self._ready = True
+                wanted = wanted or await sql.newest(self._db)
+                with self.store.reading() as reading:
+                    state = reading.state
+                changes, position = await sql.changes_after(self._db, state.position)
+                if changes:
+                    await self._apply(changes, position)
+                if not changes or position >= wanted:
+                    break
+        _BEHIND.set(time.time())
+        if time.time() - self._checked > _CONFIRM_SECONDS:
+            self._checked = time.time()
+            self._maintain(confirmed=not changes)
+
+    def _maintain(self, *, confirmed: bool) -> None:
+        """What is done once a minute; ``confirmed``: nothing follows the position."""
+        if confirmed:
+            with self.store.writing() as batch:
+                batch.state.confirmed = time.time()
+        self.store.forget_dead_readers()
+        _SIZE.set(self.store.size())
+
+    async def _prepare(self) -> None:
+        """Go on from the position that was reached, or fill the store afresh where that would miss something."""
+        names = [form.name for form in self.forms]
+        wanted = identity(__version__, names, sorted(self._environments), await sql.database_identity(self._db))
+        with self.store.reading() as reading:
+            state = reading.state
+        head = await sql.head(self._db)
+        kept = timedelta(days=self._change_days) - timedelta(hours=1)
+        if (
+            state.generation
+            and state.identity == wanted
+            and state.position <= head
+            and time.time() - state.confirmed < kept.total_seconds()
+        ):  # fmt: skip
+            return
+        await self._fill(wanted, state)
+
+    async def _fill(self, wanted: str, state: State) -> None:
+        names = [form.name for form in self.forms]
+        generation = self.store.new_generation(names)
+        position, began, count = await sql.head(self._db), time.time(), 0
+        parties = await sql.load_parties(self._db, self._environments)
+        for kind in _ALL:
+            numbers = await sql.next_numbers(self._db, kind, 0, _AT_ONCE)
+            while numbers:
+                rows, _ = await self._render(kind, numbers, self.forms)
+                with self.store.writing(generation) as batch:
+                    for row in rows:
+                        batch.put(row)
+                count += len(rows)
+                numbers = await sql.next_numbers(self._db, kind, numbers[-1], _AT_ONCE)
+        with self.store.writing(generation) as batch:
+            batch.switch(wanted, names)
+            batch.state.position, batch.state.confirmed = position, began
+            self._put_parties(batch, parties)
+        if state.generation:
+            self.store.remove_generation(state.generation)
+        log.info("%d rows rendered in %.1f s", count, time.time() - began)
+
+    async def _apply(self, changes: list[tuple[str, int | None, int | None]], position: sql.Position) -> None:
+        parties = None
+        if any(kind == "registry" for kind, *_ in changes):
+            parties = await sql.load_parties(self._db, self._environments)
+            await self._apply_parties(parties)
+        releases = sum(kind == "snapshot-release" for kind, *_ in changes)
+        touched: dict[sql.Kind, list[int]] = {
+            "location": sorted({pk for _, pk, _ in changes if pk is not None}),
+            "tariff": sorted({pk for *_, pk in changes if pk is not None}),
+        }
+        rendered = [(kind, *(await self._render(kind, touched[kind], self._of(kind, paged=True)))) for kind in _ALL]
+        repriced = await self._naming(touched["tariff"])
+        with self.store.writing() as batch:
+            for kind, rows, gone in rendered:
+                self._put(batch, kind, rows, gone)
+            batch.mark_stale("location", repriced)
+            batch.state.position, batch.state.confirmed = position, time.time()
+            batch.state.releases += releases
+            if parties is not None:
+                self._put_parties(batch, parties)
+
+    async def _apply_parties(self, parties: list[tuple[Any, ...]]) -> None:
+        """Render the rows of the operators that changed: their names and whether they are published are in the fragments."""
+        with self.store.reading() as reading:
+            before = reading.parties()
+        now = _described(parties)
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) == now.get(key):
+                continue
+            country, party, _ = key.decode().split("\0")
+            for kind in _ALL:
+                numbers = set(await sql.numbers_of_party(self._db, kind, country, party))
+                with self.store.reading() as reading:
+                    numbers.update(reading.numbers(next(form.name for form in self.forms if form.rows == kind), key))
+                ordered = sorted(numbers)
+                for start in range(0, len(ordered), _AT_ONCE):
+                    rows, gone = await self._render(kind, ordered[start : start + _AT_ONCE], self._of(kind, paged=True))
+                    with self.store.writing() as batch:
+                        self._put(batch, kind, rows, gone)
+
+    def _put(self, batch: Batch, kind: sql.Kind, rows: list[Rendered], gone: list[int]) -> None:
+        for row in rows:
+            batch.put(row, self._paged)
+        for pk in gone:
+            batch.drop(kind, pk, [form.name for form in self.forms if form.rows == kind])
+        if self._of(kind, paged=False):
+            batch.mark_stale(kind, [row.pk for row in rows])
+
+    def _put_parties(self, batch: Batch, parties: list[tuple[Any, ...]]) -> None:
+        batch.put_parties(_described(parties))
+        shown = sorted((row for row in parties if row[3]), key=lambda row: (row[1], row[0]))
+        body = b"[" + b",".join(render.encode(render.operator(cc, party, *facts)) for cc, party, _, _, *facts in shown) + b"]"
+        if body.decode() != batch.state.operators:
+            batch.state.operators, batch.state.operators_at = body.decode(), time.time()
+
+    async def refresh(self) -> sql.Position:
+        """Render what waits for the next edition; returns how far the change feed was read when that was decided."""
+        forms = {kind: self._of(kind, paged=False) for kind in _ALL}
+        with self.store.reading() as reading:
+            position = reading.state.position
+        after: tuple[sql.Kind, int] | None = ("location", 0)
+        while after is not None:  # once through the list: what is added behind us meanwhile is for the next edition
+            after = await self._refresh_some(forms, after)
+        return position
+
+    async def _refresh_some(self, forms: dict[sql.Kind, list[Form[Any]]], after: tuple[sql.Kind, int]) -> tuple[sql.Kind, int] | None:
+        """A few rows at a time: what the pages wait for gets its turn in between. Returns the last of them, None at the end."""
+        async with self._turn:
+            with self.store.reading() as reading:
+                stale = reading.stale(_REFRESHED_AT_ONCE, after)
+            for kind in _ALL:
+                numbers = [pk for found, pk in stale if found == kind]
+                rows, _ = await self._render(kind, numbers, forms[kind])
+                with self.store.writing() as batch:
+                    for row in rows:
+                        batch.put(row)
+                    batch.unmark_stale(kind, numbers)
+        return stale[-1] if stale else None
+
+    def _of(self, kind: sql.Kind, *, paged: bool) -> list[Form[Any]]:
+        return [form for form in self.forms if form.rows == kind and form.paged == paged]
+
+    async def _naming(self, tariffs: list[int]) -> list[int]:
+        """Locations whose fragments show one of the tariffs."""
+        if not tariffs or not any(form.prices for form in self.forms):
+            return []
+        rows = await sql.load_tariffs(self._db, self._environments, tariffs)
+        with self.store.reading() as reading:
+            return sorted({pk for row in rows for pk in reading.naming(_tariff_name(row.key))})
+
+    async def _render(self, kind: sql.Kind, numbers: list[int], forms: Sequence[Form[Any]]) -> tuple[list[Rendered], list[int]]:
+        """The fragments of some rows, and those that are gone."""
+        found: list[Rendered] = []
+        chosen = [form for form in forms if form.rows == kind]
+        for start in range(0, len(numbers), _AT_ONCE):
+            part = numbers[start : start + _AT_ONCE]
+            if kind == "location":
+                found += await self._locations(part, chosen)
+            else:
+                tariffs = (_decoded(tariff_view, row) for row in await sql.load_tariffs(self._db, self._environments, part))
+                found += [_tariff(view, chosen) for view in tariffs if view is not None]
+        _RENDERED.labels(kind).inc(len(found))
+        return found, sorted(set(numbers) - {row.pk for row in found})
+
+    async def _locations(self, numbers: list[int], forms: list[Form[Any]]) -> list[Rendered]:
+        rows = await sql.load_locations(self._db, self._environments, numbers)
+        views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
+        if not any(form.prices for form in forms):
+            return [_location(view, forms, None) for view in views]
+        named = {view.row.pk: _named(view) for view in views}
+        keys = sorted({key for names in named.values() for key in names.values()})
+        tariffs = [_decoded(tariff_view, row) for row in await sql.load_tariffs_by_key(self._db, self._environments, keys)] if keys else []
+        shown = {view.row.key: view for view in tariffs if view is not None and view.row.visible}
+        for view in views:
+            view.tariffs = {name: shown[key] for name, key in named[view.row.pk].items() if key in shown}
+        return [_location(view, forms, sorted({_tariff_name(key) for key in named[view.row.pk].values()})) for view in views]
+
+
+def _described(parties: list[tuple[Any, ...]]) -> dict[bytes, bytes]:
+    """What the fragments of an operator's rows show of it, to compare."""
+    found: dict[bytes, list[Any]] = {}
+    for country, party, *facts in parties:
+        found.setdefault(party_prefix(country, party), []).append(facts)
+    return {key: msgspec.json.encode(facts) for key, facts in found.items()}
+
+
+def _named(view: LocationView) -> dict[str, sql.TariffKey]:
+    """The tariffs that a location's connectors name."""
+    row = view.row
+    names = {name for evse in view.evses for connector in evse.doc.connectors for name in connector.tariff_ids or ()}
+    return {name: (row.platform_id, row.country_code, row.party_id, name) for name in names}
+
+
+def _tariff_name(key: sql.TariffKey) -> bytes:
+    return "\0".join(map(str, key)).encode()
+
+
+def _decoded(view: Callable[[R], V], row: R) -> V | None:
+    """A row that cannot be read must not keep the others back: it is treated as gone."""
+    try:
+        return view(row)
+    except Exception:
+        log.exception("a row could not be decoded")
+        _FAILED.labels("rows").inc()
+        return None
+
+
+def _drawn(form: Form[Any], view: LocationView | TariffView) -> bytes | None:
+    """One fragment; a row that a form cannot show must not keep the others back."""
+    try:
+        return form.fragment(view)
+    except Exception:
+        row = view.row
+        log.exception("%s*%s %s could not be rendered as %s", row.country_code, row.party_id, row.id, form.name)
+        _FAILED.labels(form.name).inc()
+        return None
+
+
+def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] | None) -> Rendered:
+    row = view.row
+    moment = micros(view.modified_at)
+    priced = max(moment, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else moment
+    fragments = [(form.name, priced if form.prices else moment, _drawn(form, view)) for form in forms]
+    point = view.doc.coordinates
+    place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
+    return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)
+
+
+def _tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:
+    row = view.row
+    fragments = [(form.name, micros(row.modified_at), _drawn(form, view)) for form in forms]
+    return Rendered("tariff", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments)

@@ -1,0 +1,77 @@
+"""What registration and rotation share: one at a time, their versions and endpoints, the proof of token C."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from ocpi_nap.model.platform import Platform
+from ocpi_nap.ocpi.client import Peer, PeerError, unauthorised
+from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
+from ocpi_nap.registry.outcomes import RegistryError, advice
+from ocpi_nap.registry.service import Registry
+from ocpi_nap.store import registry as sql
+
+EXCHANGE_TIMEOUT = 90.0  # R86: the platform makes two calls to us inside our POST or PUT
+
+Say = Callable[[str], None]
+
+
+@asynccontextmanager
+async def alone(registry: Registry, platform: Platform) -> AsyncIterator[None]:
+    """One handshake of a platform at a time; the lock goes with the process if that dies."""
+    async with registry.db.connection() as conn:
+        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (sql.HANDSHAKE_LOCK, platform.id))).fetchone()
+        if not row or not row[0]:
+            raise RegistryError(f"A handshake with {platform.name} is under way already.", advice="Wait for its end, then try again.")
+        try:
+            yield
+        finally:
+            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (sql.HANDSHAKE_LOCK, platform.id))
+
+
+async def find(registry: Registry, platform: Platform, token: str, *, only: str | None = None) -> Discovered:
+    """Their version and endpoints; raises RegistryError with the step and what to do."""
+    peer = registry.peer(platform, token, timeout=30)
+    encodings = registry.encodings(platform)
+    if platform.settings.versions_auth == "none":
+        encodings = [None, *encodings]
+    required = ("locations",) if platform.settings.registration == "none" else ("credentials", "locations")
+    try:
+        return await discover(registry.client, peer, platform.versions_url, encodings, platform.settings, only=only, required=required)
+    except DiscoveryFailed as failed:
+        answer = failed.error.message if failed.error else ""
+        status = getattr(failed.error, "http_status", None)
+        raise RegistryError(f"{failed}.", step=failed.step, answer=answer, advice=advice(failed.error, failed.step),
+                            http_status=status) from None  # fmt: skip
+
+
+async def verify(
+    registry: Registry, platform: Platform, token_c: str, url: str, say: Say, *, functional: bool = False
+) -> Platform:  # fmt: skip
+    """One GET of their version details with token C; in the other encoding where that is allowed (R80)."""
+    verified, learnt = False, platform.learnt_encoding
+    last: PeerError | None = None
+    base = registry.peer(platform, token_c, timeout=30).correlated()
+    for encoding in registry.encodings(platform):
+        peer: Peer = replace(base, encoding=encoding)
+        try:
+            await registry.client.get(peer, url, functional=functional)
+            verified, learnt = True, encoding if encoding in ("raw", "base64") else learnt  # type: ignore[assignment]
+            break
+        except PeerError as error:
+            last = error
+            if not unauthorised(error):
+                break
+    values: dict[str, Any] = {"state": "registered" if verified else "registered-unverified", "learnt_encoding": learnt}
+    if not verified and last is not None:
+        failure = RegistryError(f"Registered, but token C could not be verified: {last.message}.", step="verification", answer=last.message,
+                                advice=advice(last))  # fmt: skip
+        values["last_error"] = failure.record()
+    async with registry.db.transaction() as conn:
+        await sql.update_platform(conn, platform.id, values)
+        await sql.add_event(conn, platform.id, "verification", "token C works" if verified else f"token C not verified: {last}")
+    say("Token C works" if verified else f"Token C could not be verified: {last}")
+    return await registry.platform(platform.name)

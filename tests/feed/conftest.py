@@ -1,0 +1,56 @@
+"""The public API in this process with its renderer, over a fresh database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.bulkfeed import BulkBuilder
+from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.snapshots import SnapshotBuilder
+from ocpi_nap.store.database import Database
+
+
+@asynccontextmanager
+async def serving(
+    db: Database,
+    folder: Path,
+    *,
+    forms: Sequence[Form[Any]] = FORMS,
+    environments: tuple[str, ...] = ("production", "test"),
+    seconds: float = 60,
+) -> AsyncIterator[Any]:
+    """The application over what a renderer and a builder of snapshots keep in a folder."""
+    store, stop = FragmentStore.open(folder / "fragments", writable=True), asyncio.Event()
+    renderer = Renderer(db, store, forms, environments=environments)
+    snapshots = SnapshotBuilder(db, renderer, folder / "snapshots", seconds=seconds)
+    bulk = BulkBuilder(db, renderer, folder / "fragments", folder / "snapshots")
+    running = [asyncio.create_task(work.run(stop)) for work in (renderer, snapshots, bulk)]
+    try:
+        yield create_api(db, folder, options=ApiOptions(bulk_seconds=0), forms=forms, store=store)
+    finally:
+        stop.set()
+        await asyncio.gather(*running)
+        store.close()
+
+
+@pytest.fixture
+async def app(database: Database, tmp_path: Path) -> AsyncIterator[Any]:
+    async with serving(database, tmp_path) as made:
+        yield made
+
+
+async def settled(db: Database) -> None:
+    """Return when no transaction that is older than a change runs any more, also of other tests: only then is the change read."""
+    query = "SELECT count(*) FROM change WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())"
+    while (await db.fetch_one(query) or (0,))[0]:
+        pass

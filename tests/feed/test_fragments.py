@@ -1,0 +1,311 @@
+"""The fragments of a node: in step with the database through every change, crash and new start, and the same on every node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ocpi_nap.feed import fragments
+from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.render import LOCATIONS, STATUSES
+from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.views import LocationView
+from ocpi_nap.store.database import Database
+from tests.asgi import Reply, call
+from tests.feed.conftest import serving, settled
+from tests.feed.network import Network
+
+BASE = "/api/charging-network/v1"
+ENVIRONMENTS = ("production", "test")
+
+
+async def get(app: Any, db: Database, path: str, **headers: str) -> Reply:
+    await settled(db)
+    return await call(app, f"{BASE}/{path}", headers=headers or None)
+
+
+async def ids(app: Any, db: Database, path: str = "locations") -> list[str]:
+    return [feature["properties"]["id"] for feature in (await get(app, db, path)).json()["features"]]
+
+
+@asynccontextmanager
+async def rendering(
+    db: Database, folder: Path, forms: Sequence[Form[Any]] = FORMS, environments: tuple[str, ...] = ENVIRONMENTS
+) -> AsyncIterator[Renderer]:
+    store = FragmentStore.open(folder, writable=True)
+    try:
+        yield Renderer(db, store, forms, environments=environments)
+    finally:
+        store.close()
+
+
+def content(renderer: Renderer) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows: key, time, place, fragment."""
+    with renderer.store.reading() as reading:
+        return {f.name: [(bytes(key), *rest, bytes(part)) for key, *rest, part in reading.scan(f.name)] for f in renderer.forms}
+
+
+async def filled(db: Database, folder: Path, **options: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """What a node has that starts now."""
+    await settled(db)
+    async with rendering(db, folder, **options) as renderer:
+        await renderer.catch_up()
+        return content(renderer)
+
+
+async def test_what_is_pushed_is_in_the_next_answer(app: Any, database: Database) -> None:
+    """Pages, whole publications, hidden, withdrawn and revived locations, and times that move when something goes."""
+    made = await Network.create(database, "ABC")
+    await made.put(range(3))
+    assert await ids(app, database) == ["L0", "L1", "L2"]
+    for status in ("CHARGING", "BLOCKED", "AVAILABLE"):
+        await made.status([1], status)
+        for path in ("locations/statuses", "locations/statuses/all"):
+            rows = (await get(app, database, path)).json()["statuses"]
+            assert [row["status"] for row in rows] == ["AVAILABLE", status, "AVAILABLE"], path
+    before = (await get(app, database, "locations")).json()["modifiedAt"]
+    await made.withdraw([1])
+    assert await ids(app, database) == await ids(app, database, "locations/all") == ["L0", "L2"]
+    assert (await get(app, database, "locations")).json()["modifiedAt"] > before
+    await made.put([0], publish=False)
+    assert await ids(app, database) == ["L2"]
+    await made.put([0, 1])
+    assert await ids(app, database) == await ids(app, database, "locations/all") == ["L0", "L1", "L2"]
+
+
+async def test_pages_stay_whole_while_rows_come_and_go(app: Any, database: Database) -> None:
+    """Contract section 0: a cursor stays good; each page is kept until something in it changes, then only it."""
+    made = await Network.create(database, "ABC", "XYZ")
+    await made.put(range(1100), "ABC")
+    await made.put([2000], "XYZ")
+    first = await get(app, database, "locations")
+    page = first.json()
+    assert (len(page["features"]), page["pagination"]["limit"]) == (500, 500)
+    cursor = page["pagination"]["nextCursor"]
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+    await made.put([90001])  # an id that sorts into a later page
+    second = await get(app, database, f"locations?cursor={cursor}&limit=500")
+    assert (await get(app, database, "locations")).headers["etag"] == first.headers["etag"]
+    await made.status([int(page["features"][3]["properties"]["id"][1:])], "CHARGING")
+    assert (await get(app, database, "locations")).headers["etag"] != first.headers["etag"]
+    assert (await get(app, database, f"locations?cursor={cursor}")).headers["etag"] == second.headers["etag"]
+    seen, following = list(page["features"]), second.json()
+    while True:
+        seen += following["features"]
+        if "nextCursor" not in following["pagination"]:
+            break
+        following = (await get(app, database, f"locations?cursor={following['pagination']['nextCursor']}")).json()
+    names = [(f["properties"]["operator"]["partyId"], f["properties"]["id"]) for f in seen]
+    assert names == sorted(names) and len(set(names)) == 1102
+
+
+async def test_a_renamed_operator_is_rendered_anew(app: Any, database: Database) -> None:
+    """Its rows are, in pages and in /operators, and nobody else's."""
+    made = await Network.create(database, "ABC", "XYZ")
+    await made.put([1], "ABC")
+    await made.put([2], "XYZ")
+    await get(app, database, "locations")
+    await made.rename("XYZ", "Other")
+    operators = (await get(app, database, "operators")).json()
+    assert [operator["details"]["name"] for operator in operators] == ["Operator ABC", "Other"]
+    features = (await get(app, database, "locations")).json()["features"]
+    assert [f["properties"]["operator"]["details"]["name"] for f in features] == ["Operator ABC", "Other"]
+    await made.erase()
+    assert await ids(app, database) == [] and (await get(app, database, "operators")).json() == []
+
+
+async def test_production_wins_over_test(app: Any, database: Database) -> None:
+    """One party on two platforms: its rows of the test platform come back when production is gone."""
+    trial, real = await Network.create(database, environment="test"), await Network.create(database)
+    await trial.put([1, 2])
+    await real.put([2, 3])
+    assert await ids(app, database) == ["L2", "L3"]
+    await real.erase()
+    assert await ids(app, database) == ["L1", "L2"]
+
+
+async def test_two_nodes_have_the_same(database: Database, tmp_path: Path) -> None:
+    """One that followed every change, and one that starts now: fragments and answers, byte for byte."""
+    made = await Network.create(database)
+    async with serving(database, tmp_path / "old") as old:
+        await made.put(range(20))
+        await made.put_tariff()
+        await ids(old, database)
+        await made.status(range(5), "CHARGING")
+        await made.withdraw([7])
+        await made.rename("ABC", "Renamed")
+        async with serving(database, tmp_path / "new") as new:
+            for path in ("operators", "locations", "locations/all", "locations/statuses/all", "tariffs", "tariffs/all"):
+                one, other = await get(old, database, path), await get(new, database, path)
+                assert (one.content, one.headers["etag"]) == (other.content, other.headers["etag"]), path
+                if path != "operators":  # what it says has no time of its own
+                    assert one.headers["last-modified"] == other.headers["last-modified"]
+
+
+_KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from ocpi_nap.feed.fragments import Batch, FragmentStore
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.store.database import Database
+
+put, left = Batch.put, [int(sys.argv[3])]
+
+def killing(self, row, paged=()):
+    put(self, row, paged)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    Batch.put = killing
+    renderer = Renderer(await Database.open(sys.argv[1]), FragmentStore.open(Path(sys.argv[2]), writable=True), FORMS,
+                        environments=("production", "test"))
+    await renderer.catch_up()
+
+asyncio.run(main())
+"""
+
+
+async def _kill(dsn: str, folder: Path, after: int) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _KILLED, dsn, str(folder), str(after))
+    assert await process.wait() == -signal.SIGKILL
+
+
+async def test_a_renderer_killed_in_the_middle(database: Database, dsn: str, tmp_path: Path) -> None:
+    """While it fills the store, and while it writes a batch: readers see the state before, and the next start goes on."""
+    made = await Network.create(database)
+    await made.put(range(30))
+    await settled(database)
+    await _kill(dsn, tmp_path / "killed", 12)
+    async with rendering(database, tmp_path / "killed") as renderer:
+        assert content(renderer) == {form.name: [] for form in FORMS}
+        await renderer.catch_up()
+    before = await filled(database, tmp_path / "killed")
+    assert before == await filled(database, tmp_path / "fresh")
+    await made.status(range(30), "CHARGING")
+    await settled(database)
+    await _kill(dsn, tmp_path / "killed", 12)
+    async with rendering(database, tmp_path / "killed") as renderer:
+        assert content(renderer) == before
+        with renderer.store.reading() as reading:
+            generation = reading.state.generation
+        await renderer.catch_up()
+        with renderer.store.reading() as reading:
+            assert reading.state.generation == generation  # it went on, and did not begin again
+        assert content(renderer) == await filled(database, tmp_path / "other")
+
+
+async def test_what_makes_a_store_be_filled_anew(database: Database, tmp_path: Path) -> None:
+    """Other settings, other forms, a change feed that no longer reaches back, another database; nothing else does."""
+    await (await Network.create(database)).put(range(3))
+    trial = await Network.create(database, "XYZ", environment="test")
+    await trial.put([9], "XYZ")
+    folder = tmp_path / "fragments"
+
+    async def filling(**options: Any) -> str:
+        await settled(database)
+        async with rendering(database, folder, **options) as renderer:
+            await renderer.catch_up()
+            with renderer.store.reading() as reading:
+                return reading.state.filling
+
+    fillings = [await filling(), await filling()]
+    assert fillings[0] == fillings[1]
+    fillings.append(await filling(environments=("production",)))
+    assert [len(rows) for rows in (await filled(database, folder, environments=("production",))).values()] == [4, 4, 0]
+    async with rendering(database, folder, environments=("production",)) as renderer:
+        assert sum(bool(fragment) for *_, fragment in content(renderer)[LOCATIONS.name]) == 3
+    forms = (replace(LOCATIONS, name="locations-2"), STATUSES)
+    fillings.append(await filling(forms=forms))
+    assert list(await filled(database, folder, forms=forms)) == ["locations-2", STATUSES.name]
+    store = FragmentStore.open(folder, writable=True)
+    with store.writing() as batch:
+        batch.state.confirmed -= 8 * 86400
+    store.close()
+    fillings.append(await filling(forms=forms))
+    await database.execute("CREATE TABLE moved (LIKE change INCLUDING ALL)")
+    await database.execute("DROP TABLE change")
+    await database.execute("ALTER TABLE moved RENAME TO change")
+    fillings.append(await filling(forms=forms))
+    assert len(set(fillings)) == 5
+
+
+async def test_a_machine_that_went_down(tmp_path: Path) -> None:
+    """What was not brought to the disk may be spoilt, so it is thrown away; what was closed is kept, as after a kill."""
+    folder = tmp_path / "fragments"
+
+    def write() -> None:
+        fragments.prepare(folder)
+        FragmentStore.open(folder, writable=True).close()
+
+    write()
+    write()
+    assert (folder / "data.mdb").exists()  # killed, the machine runs on
+    fragments.close(folder)
+    fragments.prepare(folder)
+    assert (folder / "data.mdb").exists()
+    (folder / "written-since-boot").write_text("another boot")
+    fragments.prepare(folder)
+    assert not (folder / "data.mdb").exists()
+
+
+async def test_forms_without_pages_wait_for_their_edition(database: Database, tmp_path: Path) -> None:
+    """Their fragments are made once however often a row changed, and show the tariffs that connectors name as these change."""
+    drawn: list[str] = []
+
+    def fragment(view: LocationView) -> bytes:
+        drawn.append(view.row.id)
+        prices = {name: tariff.doc.elements[0].price_components[0].price for name, tariff in view.tariffs.items()}
+        return json.dumps([view.row.id, {name: str(price) for name, price in prices.items()}]).encode()
+
+    form = replace(LOCATIONS, name="prices", path="/prices", paged=False, prices=True, fragment=fragment)
+    made = await Network.create(database)
+    await made.put([1, 2])
+    await made.put_tariff()
+    async with rendering(database, tmp_path, (LOCATIONS, form)) as renderer:
+
+        async def shown() -> list[Any]:
+            await settled(database)
+            await renderer.catch_up()
+            await renderer.refresh()
+            return [json.loads(fragment) for *_, fragment in content(renderer)["prices"]]
+
+        assert await shown() == [["L1", {"T1": "0.29"}], ["L2", {"T1": "0.29"}]]
+        drawn.clear()
+        for status in ("CHARGING", "BLOCKED", "CHARGING"):
+            await made.status([1], status)
+            await settled(database)
+            await renderer.catch_up()
+        assert drawn == []
+        await shown()
+        assert drawn == ["L1"]
+        elements = [{"price_components": [{"type": "ENERGY", "price": 0.35, "step_size": 1}]}]
+        await made.put_tariff(elements=elements)
+        assert await shown() == [["L1", {"T1": "0.35"}], ["L2", {"T1": "0.35"}]]
+
+
+async def test_a_row_that_cannot_be_shown(database: Database, tmp_path: Path) -> None:
+    """It is left out; the others are served."""
+
+    def fragment(view: LocationView) -> bytes | None:
+        if view.row.id == "L1":
+            raise ValueError("broken")
+        return LOCATIONS.fragment(view)
+
+    made = await Network.create(database)
+    await made.put(range(3))
+    await database.execute("UPDATE location SET doc = 'x' WHERE id = 'L2'")
+    async with serving(database, tmp_path, forms=(replace(LOCATIONS, fragment=fragment), STATUSES)) as app:
+        assert await ids(app, database) == ["L0"]
+        assert len((await get(app, database, "locations/statuses")).json()["statuses"]) == 2

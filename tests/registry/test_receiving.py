@@ -1,0 +1,260 @@
+"""The credentials module as platforms use it on us (R85–R110, I-5, I-36 to I-44)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from ocpi_nap.ocpi.tokens import hash_token
+from ocpi_nap.registry import onboarding, receiving
+from ocpi_nap.registry.leaving import end_connection
+from tests.interface import Ocpi
+from tests.registry.stage import VERSIONS, Stage, each, envelope, good, staged
+
+
+@pytest.fixture
+async def cpo(ocpi: Ocpi, version: str, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A platform that will register itself: added to the interface's registry."""
+    async with staged(ocpi.db, tmp_path, version) as made:
+        made.registry = ocpi.registry
+        record = onboarding.check(name="acme", versions_url=f"{made.peer.url}/versions", token=None, party_id="PLT", country_code="FI",
+                                  operators=["FI*ABC;Abc"])  # fmt: skip
+        await ocpi.registry.add(record)
+        yield made
+
+
+def credentials(cpo: Stage, version: str, token: str = "token-c", **other: Any) -> dict[str, Any]:
+    """Their object; ``token-c`` is the one their side knows."""
+    role = cpo.peer.role("ABC")
+    shape = {k: v for k, v in role.items() if k != "role"} if version == "2.1.1" else {"roles": [role]}
+    return {"token": token, "url": f"{cpo.peer.url}/versions", **shape, **other}
+
+
+@pytest.mark.holds("R8", "R87", "R88", "R93", "R94", "R99", "R107", "R97", "R110", "R98", "R85", "R53", "I-5", "I-44")
+@each
+async def test_they_register(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Token A opens the exchange only, and once; the answer's token opens everything."""
+    first = await ocpi.registry.issue_token("acme")
+    token_a = await ocpi.registry.issue_token("acme")
+    envelope(await ocpi.send("GET", "versions", token=first), 401, 2000)
+    assert len(envelope(await ocpi.send("GET", "versions", token=token_a))) == 3
+    envelope(await ocpi.send("GET", version, token=token_a))
+    place = f"{version}/credentials"
+    assert envelope(await ocpi.send("GET", place, token=token_a))["token"] == token_a
+    for module in ["locations"] if version == "2.1.1" else ["locations", "tariffs"]:
+        envelope(await ocpi.send("GET", f"{version}/{module}/FI/ABC/X", token=token_a), 401, 2000)
+    for method in ("PUT", "DELETE", "PATCH"):
+        envelope(await ocpi.send(method, place, credentials(cpo, version), token=token_a), 405, 2000)
+    given = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))
+    own = {"party_id": "NAP", "country_code": "FI", "business_details": {"name": "Nap"}}
+    assert given == {"token": given["token"], "url": "https://nap.example/ocpi/versions",
+                     **(own if version == "2.1.1" else {"roles": [{"role": "NAP", **own}]})}  # fmt: skip
+    assert [call[:2] for call in cpo.peer.asked if call[2] == "Token token-c"][-2:] == [("GET", "/versions"), ("GET", f"/{version}")]
+    token_b = given["token"]
+    platform = await ocpi.registry.platform("acme")
+    assert (platform.state, platform.version, set(platform.endpoints) >= {"credentials", "locations"}) == ("registered", version, True)
+    assert await ocpi.registry.outbound(platform, "c") == "token-c"
+    assert (True,) in await ocpi.db.fetch_all("SELECT full_pull FROM schedule WHERE due_at <= now()")
+    reply = await ocpi.send("GET", "versions", token=token_a)
+    envelope(reply, 401, 2000)
+    assert b"used up" in reply.body
+    assert b"token that we send" in (await ocpi.send("GET", "versions", token="token-c")).body
+    events = {row[0] for row in await ocpi.db.fetch_all("SELECT message FROM platform_event WHERE step = 'refused'")}
+    assert len(events) == 2
+    envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_b), 405, 2000)
+    assert envelope(await ocpi.send("GET", place, token=token_b))["token"] == token_b
+    reply = await ocpi.send("PATCH", place, {}, token=token_b)
+    envelope(reply, 405, 2000)
+    assert reply.headers["allow"] == "GET, POST, PUT, DELETE"
+
+
+WRONG: list[tuple[str, dict[str, Any] | None, dict[str, Any], int]] = [
+    ("no object", None, {}, 2001), ("no token", {"token": None}, {}, 2002), ("no url", {"url": ""}, {}, 2002),
+    ("token a number", {"token": 7}, {}, 2001), ("token too long", {"token": "x" * 256}, {}, 2001), ("url a list", {"url": []}, {}, 2001),
+    ("url relative", {"url": "/versions"}, {}, 2001), ("url no url", {"url": "nonsense"}, {}, 2001),
+    ("url ftp", {"url": "ftp://x/y"}, {}, 2001),
+    ("wrong token", {"token": "other"}, {}, 3001), ("nobody there", {"url": "http://127.0.0.1:9/versions"}, {}, 3001),
+    ("html", {}, {"GET /versions": lambda r: web.Response(text="<html>")}, 3001),
+    ("details fail", {}, {"GET /details": lambda r: web.Response(status=500)}, 3001),
+    ("other version", {}, {"GET /versions": lambda r: good([{"version": "2.0", "url": "x"}])}, 3002),
+    ("no locations", {},
+     {"GET /details": lambda r: good({"endpoints": [{"identifier": "credentials", "role": "SENDER", "url": "/c"}]})}, 3003),
+]  # fmt: skip
+
+
+@pytest.mark.holds("R69", "R70", "R89", "R90", "R91", "R92", "R100", "R32", "R33")
+@pytest.mark.parametrize(("change", "answers", "code"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+@each
+async def test_they_are_refused(
+    ocpi: Ocpi, cpo: Stage, version: str, change: dict[str, Any] | None, answers: dict[str, Any], code: int
+) -> None:  # fmt: skip
+    """HTTP 200 with the reason, nothing stored: token A stays usable, and a registration as it is."""
+    token = await ocpi.registry.issue_token("acme")
+    for method in ("POST", "PUT"):
+        before = await ocpi.db.fetch_all("SELECT to_jsonb(p), to_jsonb(t) - 'first_used_at' FROM platform p JOIN token t ON true")
+        cpo.peer.answers = answers
+        body = 7 if change is None else credentials(cpo, version, **{"token": "token-c", **change})
+        reply = await ocpi.send(method, f"{version}/credentials", body, token=token)
+        envelope(reply, 200, code)
+        assert json.loads(reply.body)["status_message"]
+        after = await ocpi.db.fetch_all("SELECT to_jsonb(p), to_jsonb(t) - 'first_used_at' FROM platform p JOIN token t ON true")
+        assert after == before
+        cpo.peer.answers = {}
+        token = envelope(await ocpi.send(method, f"{version}/credentials", credentials(cpo, version), token=token))["token"]
+
+
+@pytest.mark.holds("R92", "R69")
+@each
+async def test_roles_and_shapes(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Roles are required from 2.2.1 on; a flat object, and roles before, are understood."""
+    token = await ocpi.registry.issue_token("acme")
+    bare = {"token": "token-c", "url": f"{cpo.peer.url}/versions"}
+    reply = await ocpi.send("POST", f"{version}/credentials", bare, token=token)
+    if version == "2.1.1":
+        token = envelope(reply)["token"]
+    else:
+        envelope(reply, 200, 2002)
+        token = envelope(await ocpi.send("POST", f"{version}/credentials", credentials(cpo, "2.1.1"), token=token))["token"]
+    token = envelope(await ocpi.send("PUT", f"{version}/credentials", credentials(cpo, "2.3.0"), token=token))["token"]
+    roles = (await ocpi.registry.platform("acme")).peer_roles
+    assert [(role["party_id"], role["role"]) for role in roles] == [("ABC", "CPO")]
+
+
+@pytest.mark.holds("R70")
+@each
+async def test_private_networks(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Where they are not allowed, a URL that leads into one is refused before it is called."""
+    ocpi.registry.allow_private = False
+    token = await ocpi.registry.issue_token("acme")
+    for url in (f"{cpo.peer.url}/versions", "https://127.0.0.1/versions", "http://cpo.example/versions", "https://192.168.1.1/v"):
+        reply = await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version, url=url), token=token)
+        envelope(reply, 200, 2001)
+    assert cpo.peer.asked == []
+
+
+@pytest.mark.holds("R95")
+@each
+async def test_two_at_once(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Both are called back before either is stored; one of them registers."""
+    token, waiting, both = await ocpi.registry.issue_token("acme"), 0, asyncio.Event()
+
+    async def together(request: web.Request) -> web.Response:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 2:
+            both.set()
+        await both.wait()
+        return good([{"version": version, "url": f"{cpo.peer.url}/{version}"}])
+
+    cpo.peer.encoding = "base64"
+    cpo.peer.answers["GET /versions"] = together
+    body = credentials(cpo, version)
+    replies = await asyncio.gather(*(ocpi.send("POST", f"{version}/credentials", body, token=token) for _ in range(2)))
+    assert sorted(reply.status for reply in replies) == [200, 401]
+    tokens = await ocpi.db.fetch_all("SELECT hash FROM token WHERE kind = 'B'")
+    good_one = next(reply for reply in replies if reply.status == 200)
+    assert [bytes(row[0]) for row in tokens] == [hash_token(envelope(good_one)["token"])]
+
+
+@pytest.mark.holds("R96")
+@each
+async def test_a_slow_call_back(ocpi: Ocpi, cpo: Stage, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All calls together have less than 20 seconds, then the answer is 3001."""
+    assert receiving._CALLBACK_TOTAL < 20
+    monkeypatch.setattr(receiving, "_CALLBACK_TOTAL", 0.05)
+    token, never = await ocpi.registry.issue_token("acme"), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    cpo.peer.answers["GET /details"] = slow
+    reply = await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version), token=token)
+    envelope(reply, 200, 3001)
+    never.set()
+
+
+@pytest.mark.holds("R62", "R98", "R101", "I-36")
+@each
+async def test_they_rotate(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Called back with the new token; the old token ends with the first use of the new one, or after 15 minutes."""
+    token = envelope(
+        await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version), token=await ocpi.registry.issue_token("acme"))
+    )["token"]
+    for number in range(4):
+        cpo.peer.token_c = f"token-c-{number}"
+        cpo.peer.answers["GET /details"] = lambda r, number=number: good({"endpoints": [  # type: ignore[misc]
+            {"identifier": name, "role": "SENDER", "url": f"{cpo.peer.url}/{name}/{number}"} for name in ("credentials", "locations")]})
+        body = credentials(cpo, version, token=cpo.peer.token_c)
+        new = envelope(await ocpi.send("PUT", f"{version}/credentials", body, token=token))["token"]
+        assert new != token
+        platform = await ocpi.registry.platform("acme")
+        assert platform.endpoints["locations"].endswith(f"/locations/{number}")
+        assert await ocpi.registry.outbound(platform, "c") == cpo.peer.token_c
+        envelope(await ocpi.send("GET", "versions", token=token))  # their answer may get lost
+        if number % 2:
+            await ocpi.db.execute("UPDATE token SET expires_at = expires_at - %s", (timedelta(minutes=15),))
+        else:
+            envelope(await ocpi.send("GET", "versions", token=new))
+        reply = await ocpi.send("GET", "versions", token=token)
+        envelope(reply, 401, 2000)
+        assert b"newer credentials" in reply.body
+        token = new
+        envelope(await ocpi.send("GET", "versions", token=token))
+    assert len(await ocpi.db.fetch_all("SELECT 1 FROM token WHERE kind = 'B'")) <= 2
+
+
+@pytest.mark.holds("R98", "R105")
+@each
+async def test_they_take_another_version(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """A PUT to the credentials of another version makes that the active one."""
+    token = envelope(
+        await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version), token=await ocpi.registry.issue_token("acme"))
+    )["token"]
+    other = VERSIONS[VERSIONS.index(version) - 1]
+    cpo.peer.versions = [version, other]
+    envelope(await ocpi.send("PUT", f"{other}/credentials", credentials(cpo, other), token=token))
+    assert (await ocpi.registry.platform("acme")).version == other
+
+
+@pytest.mark.holds("R106", "R107", "R109", "I-37", "I-38")
+@each
+async def test_they_leave(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Both tokens void at once, pulls stop; until a new token A there is nothing to call with."""
+    place = f"{version}/credentials"
+    token_a = await ocpi.registry.issue_token("acme")
+    token = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))["token"]
+    envelope(await ocpi.send("DELETE", place, token=token))
+    platform = await ocpi.registry.platform("acme")
+    assert platform.state == "unregistered-by-peer" and platform.disconnected_at is not None
+    assert platform.last_error is not None and "new token A" in platform.last_error["advice"]
+    assert await ocpi.registry.outbound(platform, "c") is None and await ocpi.db.fetch_all("SELECT 1 FROM schedule") == []
+    for method, path in (("GET", "versions"), ("GET", f"{version}/locations/FI/ABC/L"), ("DELETE", place), ("POST", place), ("PUT", place)):
+        envelope(await ocpi.send(method, path, credentials(cpo, version), token=token), 401, 2000)
+    token_a = await ocpi.registry.issue_token("acme")
+    envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))
+    assert (await ocpi.registry.platform("acme")).disconnected_at is None
+
+
+@pytest.mark.holds("R100", "R106")
+@each
+async def test_leaving_during_their_put(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """A registration that ends while their PUT is open stays ended."""
+    place = f"{version}/credentials"
+    token_a = await ocpi.registry.issue_token("acme")
+    token = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))["token"]
+
+    async def leave(_: web.Request) -> web.Response:
+        await end_connection(ocpi.registry, await ocpi.registry.platform("acme"), "unregistered", "by the operator")
+        return good({"version": version, "endpoints": cpo.peer.endpoints("credentials", "locations")})
+
+    cpo.peer.answers["GET /details"] = leave
+    envelope(await ocpi.send("PUT", place, credentials(cpo, version), token=token), 401, 2000)
+    assert (await ocpi.registry.platform("acme")).state == "unregistered"
