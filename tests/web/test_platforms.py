@@ -107,6 +107,17 @@ async def test_the_second_of_two_editors_is_told(site: Site) -> None:
     assert (await site.registry.platform("acme")).settings.page_size == 300
 
 
+async def test_values_of_further_headers_are_not_shown(site: Site) -> None:
+    await site.sign_in("operator")
+    await add_acme(site, set_extra_headers="X-Api-Key=very-secret")
+    edit = "/console/platforms/acme/edit"
+    page = (await site.client.get(edit)).text
+    assert "very-secret" not in page and "X-Api-Key=(kept)" in page
+    values = {**plain_settings(page), "versions_url": RECORD["versions_url"], "token_encoding": "raw", "operators": RECORD["operators"]}
+    assert (await site.form(edit, edit, **values)).status_code == 303
+    assert (await site.registry.platform("acme")).settings.extra_headers == {"X-Api-Key": "very-secret"}
+
+
 async def test_registration_runs_as_a_task_and_says_how_it_failed(site: Site) -> None:
     name = await site.sign_in("operator")
     await add_acme(site)

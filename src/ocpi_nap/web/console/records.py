@@ -23,6 +23,8 @@ from ocpi_nap.web.context import web_of
 router = APIRouter(prefix="/console")
 
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(PlatformSettings)}
+_KEPT = "(kept)"
+"""Stands for the value of a further header, which may be a secret."""
 _FIELDS = {
     "NAME": "name", "VERSIONS_URL": "versions_url", "CREDENTIALS_TOKEN_A": "token", "TOKEN_ENCODING": "token_encoding",
     "PLATFORM_PARTY_ID": "party_id", "PLATFORM_COUNTRY_CODE": "country_code", "ENVIRONMENT": "environment",
@@ -47,7 +49,9 @@ def _setting_values(settings: PlatformSettings) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in _TYPES:
         value = getattr(settings, name)
-        if isinstance(value, dict):
+        if name == "extra_headers":  # their values may be keys
+            value = ", ".join(f"{k}={_KEPT}" for k in value)
+        elif isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(value)
@@ -55,9 +59,13 @@ def _setting_values(settings: PlatformSettings) -> dict[str, Any]:
     return values
 
 
-def _sent_settings(form: dict[str, str]) -> dict[str, Any]:
-    """Values of the settings that the form has; an unticked box is False."""
+def _sent_settings(form: dict[str, str], source: Platform | None = None) -> dict[str, Any]:
+    """Values of the settings that the form has; an unticked box is False, headers that are kept are those of ``source``."""
     found: dict[str, Any] = {}
+    if source is not None:
+        for header, value in source.settings.extra_headers.items():
+            text = form.get("set_extra_headers", "")
+            form = {**form, "set_extra_headers": text.replace(f"{header}={_KEPT}", f"{header}={value}")}
     for name, kind in _TYPES.items():
         value = form.get(f"set_{name}", "")
         if kind is bool:
@@ -117,11 +125,13 @@ async def new(request: Request, session: Operator, of: str = "") -> Response:
 async def add(request: Request, session: Operator) -> Response:
     """Keep a new record."""
     form, web = request.state.form, web_of(request)
+    source = await platform_of(request, form["of"]) if form.get("of") else None
     try:
         record = onboarding.check(
             name=form.get("name", ""), versions_url=form.get("versions_url", ""), token=form.get("token") or None,
             token_encoding=form.get("token_encoding", ""), party_id=form.get("party_id", ""), country_code=form.get("country_code", ""),
-            environment=form.get("environment", ""), operators=_lines(form.get("operators", "")), settings=_sent_settings(form),
+            environment=form.get("environment", ""), operators=_lines(form.get("operators", "")),
+            settings=_sent_settings(form, source),
         )  # fmt: skip
         await web.registry.add(record)
     except RegistryError as error:
@@ -176,7 +186,7 @@ def _change(platform: Platform, form: dict[str, str]) -> RecordChange:
     wanted = onboarding.check_change(
         versions_url=url if url != platform.versions_url else None,
         token_encoding=encoding if encoding != platform.token_encoding else None,
-        settings=_sent_settings(form), operators=lines, without=[],
+        settings=_sent_settings(form, platform), operators=lines, without=[],
     )  # fmt: skip
     kept = {operator.party for operator in wanted.operators}
     same = {(o.party, o.name, o.url or None) for o in platform.operators}

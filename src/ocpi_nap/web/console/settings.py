@@ -15,8 +15,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "max_pages": "Most pages of a pull",
         "max_requests_per_day": "Most pages asked for in 24 hours (0: no limit)",
         "page_timeout_seconds": "Seconds of patience for one page",
+        "crawl_minutes": "Minutes that the pull of one list may take",
     },
     "Connection": {
+        "registration": "Exchange of credentials, or none where they have only a static token",
+        "static_endpoints": "Endpoints instead of version details (locations=https://…, by commas; needs a version above)",
         "version_pin": "This OCPI version only (empty: the highest that both have)",
         "treat_2_2_as_2_2_1": "Take version 2.2 for 2.2.1",
         "token_encoding_fallback": "Try the other token encoding when the configured one is refused",
