@@ -115,7 +115,8 @@ async def test_values_of_further_headers_are_not_shown(site: Site) -> None:
     assert "very-secret" not in page and "X-Api-Key=(kept)" in page
     values = {**plain_settings(page), "versions_url": RECORD["versions_url"], "token_encoding": "raw", "operators": RECORD["operators"]}
     assert (await site.form(edit, edit, **values)).status_code == 303
-    assert (await site.registry.platform("acme")).settings.extra_headers == {"X-Api-Key": "very-secret"}
+    platform = await site.registry.platform("acme")
+    assert site.registry.peer(platform, "t").extra_headers == {"X-Api-Key": "very-secret"}
 
 
 async def test_registration_runs_as_a_task_and_says_how_it_failed(site: Site) -> None:

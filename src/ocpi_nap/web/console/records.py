@@ -14,6 +14,7 @@ from ocpi_nap.model.platform import Platform, PlatformSettings
 from ocpi_nap.registry import RegistryError, onboarding
 from ocpi_nap.registry.onboarding import RecordChange
 from ocpi_nap.registry.outcomes import ChangedMeanwhile
+from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import console as sql
 from ocpi_nap.web.console.guard import Operator, note
 from ocpi_nap.web.console.platforms import platform_of
@@ -59,13 +60,13 @@ def _setting_values(settings: PlatformSettings) -> dict[str, Any]:
     return values
 
 
-def _sent_settings(form: dict[str, str], source: Platform | None = None) -> dict[str, Any]:
+def _sent_settings(form: dict[str, str], vault: Vault, source: Platform | None = None) -> dict[str, Any]:
     """Values of the settings that the form has; an unticked box is False, headers that are kept are those of ``source``."""
     found: dict[str, Any] = {}
     if source is not None:
-        for header, value in source.settings.extra_headers.items():
+        for header, sealed in source.settings.extra_headers.items():
             text = form.get("set_extra_headers", "")
-            form = {**form, "set_extra_headers": text.replace(f"{header}={_KEPT}", f"{header}={value}")}
+            form = {**form, "set_extra_headers": text.replace(f"{header}={_KEPT}", f"{header}={vault.unseal(sealed.encode())}")}
     for name, kind in _TYPES.items():
         value = form.get(f"set_{name}", "")
         if kind is bool:
@@ -131,7 +132,7 @@ async def add(request: Request, session: Operator) -> Response:
             name=form.get("name", ""), versions_url=form.get("versions_url", ""), token=form.get("token") or None,
             token_encoding=form.get("token_encoding", ""), party_id=form.get("party_id", ""), country_code=form.get("country_code", ""),
             environment=form.get("environment", ""), operators=_lines(form.get("operators", "")),
-            settings=_sent_settings(form, source),
+            settings=_sent_settings(form, web.registry.vault, source),
         )  # fmt: skip
         await web.registry.add(record)
     except RegistryError as error:
@@ -163,7 +164,7 @@ async def change(request: Request, session: Operator, name: str) -> Response:
     version = int(form["version"]) if form.get("version", "").isdigit() else -1
     errors, conflict, status = {}, "", 422
     try:
-        await web.registry.change(name, _change(platform, form), version=version)
+        await web.registry.change(name, _change(platform, form, web.registry.vault), version=version)
     except ChangedMeanwhile:
         version = (await sql.facts(web.db, platform.id)).record_version
         conflict, status = "Somebody else changed this platform since you opened the form.", 409
@@ -176,7 +177,7 @@ async def change(request: Request, session: Operator, name: str) -> Response:
                        platform=platform, version=version, conflict=conflict)  # fmt: skip
 
 
-def _change(platform: Platform, form: dict[str, str]) -> RecordChange:
+def _change(platform: Platform, form: dict[str, str], vault: Vault) -> RecordChange:
     lines = _lines(form.get("operators", ""))
     if not lines:
         raise RegistryError("OPERATOR: at least one operator is required.")
@@ -186,7 +187,7 @@ def _change(platform: Platform, form: dict[str, str]) -> RecordChange:
     wanted = onboarding.check_change(
         versions_url=url if url != platform.versions_url else None,
         token_encoding=encoding if encoding != platform.token_encoding else None,
-        settings=_sent_settings(form, platform), operators=lines, without=[],
+        settings=_sent_settings(form, vault, platform), operators=lines, without=[],
     )  # fmt: skip
     kept = {operator.party for operator in wanted.operators}
     same = {(o.party, o.name, o.url or None) for o in platform.operators}
