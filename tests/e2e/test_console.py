@@ -14,7 +14,8 @@ from tests.e2e.conftest import Nap
 pytestmark = needs_chromium
 
 OPERATOR = SimulatedOperator("SIM", "Simu Charging", "https://simu.example")
-SPEC = PlatformSpec("simu", NetworkSpec("2.2.1", (OPERATOR,), 60, 200, 210, 20, 7), "FI", "SIM", "token-a-of-simu", "base64", 50, 20.0)
+SPEC = PlatformSpec("simu", NetworkSpec("2.2.1", (OPERATOR,), 60, 200, 210, 20, 7), "FI", "SIM", "token-a-of-simu", "base64", 50, 20.0,
+                    ("enums-unknown",))  # fmt: skip
 
 
 async def account(nap: Nap, name: str, role: str) -> str:
@@ -89,6 +90,8 @@ async def test_from_the_request_to_the_data(nap: Nap) -> None:
             await staff.get_by_role("navigation", name="Console").get_by_role("link", name=name).click()
             await expect(staff.get_by_role("heading", name=name, level=1)).to_be_visible()
             await accessible(staff)
+            if name == "Issues":
+                await expect(staff.get_by_role("region", name="Issues by platform and rule")).to_be_visible()
 
         # An act that ends something asks first.
         await staff.goto(f"{nap.url}/console/platforms/simu-charging-test")

@@ -126,7 +126,7 @@ SELECT platform_id, rule, refused, count(*), sum(count), min(first_seen), max(la
 -- The lock comes after all row locks of the statement on issue: writers wait here one after another and never for each other.
 CREATE FUNCTION issue_group_add() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(8416);
+    PERFORM pg_advisory_xact_lock(8421);
     INSERT INTO issue_group AS g
     SELECT platform_id, rule, refused, count(*), sum(count), min(first_seen), max(last_seen),
            (array_agg(object ORDER BY last_seen DESC))[1], (array_agg(path ORDER BY last_seen DESC))[1],
@@ -140,7 +140,7 @@ BEGIN
 END $$;
 CREATE FUNCTION issue_group_take() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(8416);
+    PERFORM pg_advisory_xact_lock(8421);
     UPDATE issue_group g SET records = g.records - o.records, count = g.count - o.count
       FROM (SELECT platform_id, rule, refused, count(*) AS records, sum(count) AS count FROM old_rows GROUP BY 1, 2, 3) o
      WHERE g.platform_id = o.platform_id AND g.rule = o.rule AND g.refused = o.refused;
@@ -150,7 +150,7 @@ BEGIN
 END $$;
 CREATE FUNCTION issue_group_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(8416);
+    PERFORM pg_advisory_xact_lock(8421);
     WITH both_rows AS (
         SELECT platform_id, rule, refused, -1 AS sign, count, first_seen, last_seen, object, path, message, sample FROM old_rows
         UNION ALL
