@@ -8,7 +8,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,6 +46,22 @@ def collect_garbage_rarely() -> None:
 def end_with_parent() -> None:
     """A worker whose `serve` was killed must not keep the port: the kernel sends it SIGTERM."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def on_exit_signal(act: Callable[[], None]) -> None:
+    """Act on SIGTERM and SIGINT before the server does: it waits for open answers, and event streams never end by themselves."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def handle(number: int, frame: Any, before: Any = before) -> None:
+            loop.call_soon_threadsafe(act)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, handle)
 
 
 def identity(settings: Settings) -> OwnIdentity:
@@ -110,6 +127,7 @@ class App:
         self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
         environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
         self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        on_exit_signal(self._api.state.end_streams)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]
         try:

@@ -22,7 +22,8 @@ from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
-from ocpi_nap.feed.mqtt import StatusPublisher
+from ocpi_nap.feed.mqtt import Publisher
+from ocpi_nap.feed.teller import Teller
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, Work, run_jobs
 from ocpi_nap.model.platform import Party, Platform
@@ -108,9 +109,12 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     db = await Database.open(dsn)
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
-    publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=environments)
+    publisher = Publisher(
+        db, publisher_url, retain=settings.mqtt_retain, objects=settings.mqtt_objects, publish_environments=environments
+    )
     work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
     tasks = (
+        Teller(db, publish_environments=environments).run(stop),
         publisher.run(stop),
         run_jobs(db, dsn, stop, work, change_days=settings.change_days),
         _orphaned(parent, stop),

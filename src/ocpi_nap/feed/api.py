@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
-from ocpi_nap.feed import schema
+from ocpi_nap.feed import changes, schema, stream
 from ocpi_nap.feed.http import PublicRules, respond
 from ocpi_nap.feed.index import Follower
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, make_body
@@ -59,6 +59,7 @@ class Api:
             ),
             "tariffs": PagedFeed(tariffs, "tariffs", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"tariffs":['),
         }
+        self.hub = stream.Hub(db)
         self._operators: tuple[int, Body] | None = None
 
     async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
@@ -146,6 +147,10 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
              summary="Operators", tags=["charging-network-v1"])  # fmt: skip
     async def operators(request: Request) -> Response:
         return await api.operators(request)
+
+    app.include_router(changes.router(changes.ChangeFeed(db, api.follower), f"{BASE}/changes"))
+    app.include_router(stream.router(api.hub, db, f"{BASE}/stream/statuses"))
+    app.state.end_streams = api.hub.close
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:

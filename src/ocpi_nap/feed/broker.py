@@ -111,7 +111,7 @@ class EmbeddedBroker:
             "jetstream": {"store_dir": str(self._folder), "max_memory_store": 64 << 20, "max_file_store": 1 << 30},
             "mqtt": {"listen": f"{self.host}:{self.port}", "no_auth_user": "anonymous", "max_ack_pending": 1000},
             "authorization": {"users": users},
-            "max_payload": 65536,
+            "max_payload": 1 << 20,
         }
 
     def _await_ready(self) -> None:

@@ -12,7 +12,7 @@ Position = tuple[int, int]
 """How far a reader of the change feed is: (transaction id, row id)."""
 
 # Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
-_PUBLISHED = """
+PUBLISHED = """
 SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o.party_id, o.name, o.url, o.details
   FROM operator o JOIN platform p ON p.id = o.platform_id
  WHERE p.environment = ANY(%(environments)s)
@@ -21,7 +21,7 @@ SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o
  ORDER BY o.country_code, o.party_id, p.environment
 """
 _LOCATIONS = f"""
-WITH published AS ({_PUBLISHED})
+WITH published AS ({PUBLISHED})
 SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.raw, l.created_at, l.modified_at, l.withdrawn_at,
        l.withdrawn_at IS NULL AND l.publish AND o.platform_id IS NOT NULL, o.name, o.url, o.details
   FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
@@ -35,7 +35,7 @@ SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFFS = f"""
-WITH published AS ({_PUBLISHED})
+WITH published AS ({PUBLISHED})
 SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.source_last_updated, greatest(t.modified_at, t.withdrawn_at),
        t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL
   FROM tariff t LEFT JOIN published o USING (platform_id, country_code, party_id)
@@ -115,7 +115,7 @@ async def load_tariffs(db: Database, environments: list[str], pks: list[int] | N
 
 async def load_operators(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:
     """(country_code, party_id, name, url, details) of the published operators."""
-    rows = await db.fetch_all(_PUBLISHED, {"environments": environments})
+    rows = await db.fetch_all(PUBLISHED, {"environments": environments})
     return [row[1:] for row in rows]
 
 
