@@ -156,7 +156,7 @@ class Teller:
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
-        self._db = db
+        self.db = db
         self._environments = list(publish_environments)
         self._changed = asyncio.Event()
 
@@ -178,11 +178,11 @@ class Teller:
             await asyncio.gather(watcher, return_exceptions=True)
 
     async def _watch(self) -> None:
-        async for _ in self._db.listen("feed"):
+        async for _ in self.db.listen("feed"):
             self._changed.set()
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        async with self._db.connection() as conn:
+        async with self.db.connection() as conn:
             row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,))).fetchone()
             if not row or not row[0]:
                 return
@@ -200,7 +200,7 @@ class Teller:
 
     async def catch_up(self) -> None:
         """Write everything that is committed now (tests and tools; the caller knows that nobody else writes)."""
-        async with self._db.connection() as conn:
+        async with self.db.connection() as conn:
             while await self._batch(conn):
                 pass
 
