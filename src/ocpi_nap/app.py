@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.limits import Limits, read_networks
 from ocpi_nap.feed.relay import MqttRelay
+from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.jobs import RepairQueue
 from ocpi_nap.intake.receiver import ReceiverService
@@ -81,6 +83,24 @@ async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, 
     return client, Registry(db, Vault.open(settings.data_dir), client, identity(settings), settings.allow_private_networks)
 
 
+def api_limits(settings: Settings) -> Limits:
+    """Whose requests are limited, and how far; raises ValueError when a setting cannot be read."""
+    trusted = read_networks(settings.trusted_proxies)
+    return Limits(settings.rate_limit, settings.rate_limit_anonymous, settings.rate_limit_named, trusted)
+
+
+def api_options(settings: Settings, environments: tuple[str, ...]) -> ApiOptions:
+    """What the settings say about the public API; raises ValueError when one cannot be read."""
+    terms = Terms(
+        settings.licence_url, settings.source_url or settings.public_url, settings.source_name or settings.business_name,
+        read_sunsets(settings.deprecated_paths),
+    )  # fmt: skip
+    return ApiOptions(
+        publish_environments=environments, strict_gzip=settings.strict_gzip, stream_listeners=settings.stream_listeners,
+        limits=api_limits(settings), terms=terms,
+    )  # fmt: skip
+
+
 class App:
     """One worker's ASGI application: OCPI under /ocpi, MQTT over WebSocket at /mqtt, everything else is the public API."""
 
@@ -126,7 +146,8 @@ class App:
         options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(authenticator, CredentialsService(registry), receiver, options)
         environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
-        self._api = create_api(db, options=ApiOptions(publish_environments=environments, strict_gzip=settings.strict_gzip))
+        self._api = create_api(db, options=api_options(settings, environments))
+        self._relay.limit(db, api_limits(settings), settings.mqtt_connections_per_minute)
         on_exit_signal(self._api.state.end_streams)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop))]

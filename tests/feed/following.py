@@ -142,9 +142,11 @@ class Network:
         evse = made["evses"][0]
         count = self.random.choice((0, 1, 1, 2, 3))
         made["evses"] = [
-            evse | {"uid": f"U{n}", "evse_id": f"FI*{party}*E{number}*{n}", "status": self.random.choice(STATUSES), "last_updated": self.time()}
+            evse
+            | {"uid": f"U{n}", "evse_id": f"FI*{party}*E{number}*{n}"}
+            | {"status": self.random.choice(STATUSES), "last_updated": self.time()}
             for n in range(count)
-        ]  # fmt: skip
+        ]
         latitude, longitude = self.random.choice(PLACES)
         return made | {
             "publish": self.random.random() < 0.8, "name": f"Asema {self.random.randrange(3)}", "last_updated": self.time(),

@@ -57,7 +57,7 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
-            ws_max_size=1 << 18,
+            ws_max_size=1 << 18, proxy_headers=False,
         )  # fmt: skip
 
 

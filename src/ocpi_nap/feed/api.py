@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -22,7 +22,10 @@ from ocpi_nap import __version__
 from ocpi_nap.feed import changes, schema, stream
 from ocpi_nap.feed.http import PublicRules, respond
 from ocpi_nap.feed.index import Follower
+from ocpi_nap.feed.limits import Limits, RateLimit
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, make_body
+from ocpi_nap.feed.schema import HEADERS, TOO_MANY
+from ocpi_nap.feed.terms import StatedTerms, Terms
 from ocpi_nap.store.database import Database
 
 BASE = "/api/charging-network/v1"
@@ -41,6 +44,10 @@ class ApiOptions:
 
     publish_environments: tuple[str, ...] = ("production", "test")
     strict_gzip: bool = False
+    stream_listeners: int = 2000
+    stream_kept: int = 10_000
+    limits: Limits = field(default_factory=Limits)
+    terms: Terms = field(default_factory=Terms)
 
 
 class Api:
@@ -59,7 +66,7 @@ class Api:
             ),
             "tariffs": PagedFeed(tariffs, "tariffs", _JSON, '{"modifiedAt":"MODIFIED","pagination":PAGINATION,"tariffs":['),
         }
-        self.hub = stream.Hub(db)
+        self.hub = stream.Hub(db, most_listeners=options.stream_listeners, kept_events=options.stream_kept)
         self._operators: tuple[int, Body] | None = None
 
     async def page(self, request: Request, path: str, cursor: str | None, limit: str | None) -> Response:
@@ -94,11 +101,13 @@ class Api:
 
 
 def _described(model: Any, media_type: str) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {"content": {media_type.split(";")[0]: {}}} if media_type == _JSON else {}
     return {
-        200: {"model": model, "content": {media_type.split(";")[0]: {}}} if media_type == _JSON else {"model": model},
+        200: {"model": model, "headers": HEADERS, **content},
         304: {"description": "Unchanged since the ETag or time you gave."},
         400: {"description": "A parameter is wrong.", "content": {"text/plain": {"schema": {"type": "string"}}}},
         406: {"description": "The request does not accept gzip.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        429: TOO_MANY,
     }
 
 
@@ -184,6 +193,8 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
 
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
+    app.add_middleware(RateLimit, db=db, limits=options.limits, base=BASE)
+    app.add_middleware(StatedTerms, terms=options.terms, base=BASE)
     app.add_middleware(_Measured)
     app.add_middleware(PublicRules)
     return app

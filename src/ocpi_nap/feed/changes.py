@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from ocpi_nap.feed.filters import BadParameter, read_cursor, read_filter
 from ocpi_nap.feed.http import accepts_gzip
 from ocpi_nap.feed.index import Follower
-from ocpi_nap.feed.schema import EvseStatus, Feature, Shape, Tariff
+from ocpi_nap.feed.schema import HEADERS, TOO_MANY, EvseStatus, Feature, Shape, Tariff
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
@@ -144,7 +144,7 @@ async def _respond(request: Request, content: bytes) -> Response:
 
 
 Since = Annotated[str | None, Query(description="`cursor` of the answer before; without it you get one to begin with.")]
-Operators = Annotated[list[str] | None, Query(alias="operator", description="Only these operators, such as `FI*ABC`; repeat or use commas.")]
+Operators = Annotated[list[str] | None, Query(alias="operator", description="Only these, such as `FI*ABC`; repeat or use commas.")]
 Area = Annotated[str | None, Query(description="Only inside `west,south,east,north` (degrees); tariffs have no place and stay.")]
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
@@ -153,8 +153,9 @@ def router(feed: ChangeFeed, path: str) -> APIRouter:
     """The route, described for the OpenAPI document."""
     routes = APIRouter(tags=["charging-network-v1"])
     responses: dict[int | str, dict[str, Any]] = {
-        200: {"model": Changes},
+        200: {"model": Changes, "headers": HEADERS},
         400: {"description": "A parameter is wrong.", "content": TEXT},
+        429: TOO_MANY,
         410: {"description": "The cursor is too old: start anew.", "content": TEXT},
     }
 

@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from ocpi_nap.feed.changes import GONE, TEXT, Area, Operators, plain
 from ocpi_nap.feed.filters import BadParameter, Filter, read_cursor, read_filter
+from ocpi_nap.feed.schema import HEADERS, TOO_MANY
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
@@ -301,8 +302,12 @@ def router(hub: Hub, db: Database, path: str) -> APIRouter:
     """The route, described for the OpenAPI document."""
     routes = APIRouter(tags=["charging-network-v1"])
     responses: dict[int | str, dict[str, Any]] = {
-        200: {"description": "Status changes; each event's `id` is a cursor.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {
+            "description": "Status changes; each event's `id` is a cursor.", "headers": HEADERS,
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
         400: {"description": "A parameter is wrong.", "content": TEXT},
+        429: TOO_MANY,
         410: {"description": "The Last-Event-ID is too old: start anew.", "content": TEXT},
         503: {"description": "Too many listeners: try again later.", "content": TEXT},
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +87,7 @@ class JudgedLocation:
     withdrawn: bool
     withdrawn_reason: str | None
     published: bool
-    evses: list[tuple[str, str, bytes, str, datetime]]
+    evses: list[tuple[str, str, bytes, str, datetime]] = field(default_factory=list)
     """Those that are not hidden: uid key, EVSE id, document, status, time."""
 
 
@@ -165,10 +165,10 @@ async def judged_locations(conn: Conn, environments: list[str], pks: Sequence[in
     """The locations as they are now."""
     params = {"environments": environments, "pks": list(pks)}
     cursor = await conn.execute(_LOCATIONS.encode(), params, binary=True)
-    rows = {row[0]: JudgedLocation(*row, evses=[]) for row in await cursor.fetchall()}
+    rows = {row[0]: JudgedLocation(*row) for row in await cursor.fetchall()}
     for pk, *values in await (await conn.execute(_EVSES, params, binary=True)).fetchall():
         if pk in rows:
-            rows[pk].evses.append(tuple(values))  # type: ignore[arg-type]
+            rows[pk].evses.append(tuple(values))
     return rows
 
 
