@@ -72,13 +72,20 @@ def status_messages(event: Event) -> list[Message]:
     ]
 
 
+class _Client(Client):  # type: ignore[misc]
+    """A client that stays down: only a new one, from the stored position on, keeps the order."""
+
+    async def reconnect(self, delay: bool = False) -> None:
+        """Nothing."""
+
+
 class _Link:
     """One connection to the broker."""
 
     def __init__(self) -> None:
         self.unacknowledged = PersistentStorage()
         self.broken = asyncio.Event()
-        self.client = Client(f"ocpi-nap-{uuid.uuid4().hex[:12]}", persistent_storage=self.unacknowledged)
+        self.client = _Client(f"ocpi-nap-{uuid.uuid4().hex[:12]}", persistent_storage=self.unacknowledged)
 
     async def acknowledged(self) -> None:
         """Return when the broker has everything; raises BrokerAway."""
@@ -206,7 +213,6 @@ class Publisher:
         client: Any = link.client
         if self._url.username:
             client.set_auth_credentials(unquote(self._url.username), unquote(self._url.password or ""))
-        client.set_config({"reconnect_retries": 0})
         client.on_disconnect = lambda *_, **__: link.broken.set()
         tls = self._url.scheme == "mqtts"
         port = self._url.port or (8883 if tls else 1883)
@@ -217,6 +223,5 @@ class Publisher:
                 raise BrokerAway(f"the MQTT broker does not answer: {error or type(error).__name__}") from None
             yield link
         finally:
-            client.stop_reconnect()
             with suppress(Exception):
                 await client.disconnect()
