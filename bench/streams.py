@@ -31,7 +31,7 @@ async def run(nap: Nap, folder: Path, seconds: int) -> dict[str, Any]:
         await asyncio.wait_for(mqtt.all_of(sent), 10)
         await asyncio.sleep(2)  # what has not come to the streams by now is missing
         await mqtt.close()
-        await asyncio.wait_for(readers.communicate(), 60)
+        await asyncio.wait_for(readers.communicate(b""), 60)
     found = json.loads(file.read_text())
     wanted = {f"{evse_id}|{time}" for evse_id, time in sent}
     missing = sum(len(wanted - seen.keys()) for seen in (*found["seen"], found["changes"]))

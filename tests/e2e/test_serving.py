@@ -181,9 +181,9 @@ async def test_the_guide_for_data_users(nap: Nap) -> None:
         while not await count(nap, "locations", "features") or not await count(nap, "tariffs", "tariffs"):
             pass
     guide = GUIDE.read_text().replace("http://127.0.0.1:8000", nap.url)
-    examples = re.findall(r"```console\n\$ curl (.*?)(\S+)\n(.*?)\n```", guide, re.DOTALL)
-    assert len(examples) == 5
-    for options, url, printed in examples:
+    examples = re.findall(r"```console\n\$ curl ([^\n]*?)(\S+)\n(.*?)\n```", guide, re.DOTALL)
+    assert len(examples) == 7
+    for options, url, printed in ((options, url.strip('"'), printed) for options, url, printed in examples):
         accepted = {"Accept-Encoding": "gzip" if "--compressed" in options else "identity"}
         status, _, body = await read(nap, url.removeprefix(nap.url), **accepted)
         answer = str(status) if "http_code" in options else body.decode()

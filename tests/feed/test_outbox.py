@@ -229,13 +229,12 @@ async def test_locations_and_tariffs(ocpi: Ocpi, broker: Nats | Mosquitto) -> No
 
 
 async def test_what_cannot_be_published(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:
-    """Ids that no topic can hold, and objects larger than brokers take, are left out; what follows comes."""
+    """Ids that no topic can hold are left out; what follows comes."""
     with broker.running():
         made = await pusher(ocpi, 1)
         body = location("2.2.1", 8)
-        body["evses"] = [body["evses"][0] | {"uid": "u", "evse_id": "FI*ABC*E+1"}, body["evses"][0] | {"uid": "v", "evse_id": "FI*ABC*E 2"}]
-        body["evses"] += [body["evses"][0] | {"uid": f"w{n}", "evse_id": f"FI*ABC*EW{n}", "physical_reference": "x" * 200} for n in range(100)]
-        made.sent.append(("FI*ABC*E0", "AVAILABLE", "2026-01-01T10:00:00.000Z"))
+        evse = body["evses"][0]
+        body["evses"] = [evse | {"uid": "u", "evse_id": "FI*ABC*E+1"}, evse | {"uid": "v", "evse_id": "FI*ABC*E 2"}]
         await ocpi.send("PUT", "2.2.1/locations/FI/ABC/L8", body, token=made.token)
         reader = await Subscriber(broker.port).connect()
         async with publishing(ocpi.db, broker.url, objects=True):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from urllib.parse import urlsplit
@@ -48,8 +49,7 @@ def run(host: str, port: int, workers: int) -> None:
         broker, publisher_url = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
-        background = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
-        stack.callback(_stop, background)
+        stack.enter_context(_Background())
         print(
             f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)",
             flush=True,
@@ -82,13 +82,35 @@ def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
     return f"{broker.host}:{broker.port}", broker.publisher_url
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+class _Background:
+    """The background process as long as we run: when it dies it is started again."""
+
+    def __enter__(self) -> None:
+        self._stopping = threading.Event()
+        self._start()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._process.terminate()
+        self._thread.join(15)
+        if self._thread.is_alive():
+            self._process.kill()
+            self._thread.join()
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", "ocpi_nap", "jobs"], start_new_session=True)
+
+    def _watch(self) -> None:
+        while True:
+            code = self._process.wait()
+            if self._stopping.wait(1):
+                return
+            log.error("the background process ended with status %s: it is started again", code)
+            self._start()
+            if self._stopping.is_set():
+                self._process.terminate()
 
 
 def run_background() -> None:
