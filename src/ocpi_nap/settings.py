@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     mqtt_url: str | None = Field(None, description="MQTT broker, mqtt[s]://user:password@host:port; absent: the embedded NATS.")
     mqtt_host: str = Field("127.0.0.1", description="Address the embedded broker listens on.")
     mqtt_port: int = Field(1883, description="TCP port of the embedded broker; 0 takes a free one.")
+    mqtt_qos: int = Field(
+        0, ge=0, le=1, description="Publish with this QoS; 1 only with a broker that limits what it keeps for a session."
+    )
     mqtt_retain: bool = Field(False, description="Publish messages retained.")
     mqtt_objects: bool = Field(False, description="Publish changed locations and tariffs too, as location-v1 and tariff-v1.")
     mqtt_connections_per_minute: int = Field(0, description="Connections to /mqtt that one address may open in a minute; 0 is no limit.")

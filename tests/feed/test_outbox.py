@@ -139,12 +139,13 @@ def in_order(seen: list[tuple[str, str, str]], sent: list[tuple[str, str, str]])
         assert [row for row in first if row[0] == evse] == [row for row in sent if row[0] == evse]
 
 
-async def test_a_broker_that_is_away(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_broker_that_is_away(ocpi: Ocpi, broker: Nats | Mosquitto, qos: int) -> None:
     """Pushes go on meanwhile; afterwards everything comes, in order, whatever was in the dying connection."""
     with broker.running():
         made = await pusher(ocpi, 5)
         reader = await Subscriber(broker.port).connect()
-        publishing_ = publishing(ocpi.db, broker.url)
+        publishing_ = publishing(ocpi.db, broker.url, qos=qos)
         await publishing_.__aenter__()
         await reader.until(lambda: len(reader.messages) == 5)
         going_on = asyncio.create_task(_changes(made, 200))
@@ -198,6 +199,30 @@ async def test_a_killed_publisher(ocpi: Ocpi, broker: Nats | Mosquitto, tmp_path
         assert code == 0
         in_order(reader.statuses(), made.sent)
         await reader.close()
+
+
+async def test_a_persistent_session(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:
+    """With QoS 1 as the setting, who was away gets what came meanwhile."""
+    with broker.running():
+        made = await pusher(ocpi, 1)
+        async with publishing(ocpi.db, broker.url, qos=1):
+            witness = await Subscriber(broker.port).connect()
+            await made.change(0)
+            await witness.until(lambda: witness.messages)
+            for missed in (False, True):
+                client, came = Client("lasting", clean_session=False), asyncio.Event()
+                client.on_message = lambda *_, came=came: came.set() or 0
+                client.on_subscribe = lambda *_, came=came: came.set()
+                await client.connect("127.0.0.1", broker.port, version=MQTTv311)
+                if not missed:
+                    client.subscribe("status-v1/#", qos=1)
+                await asyncio.wait_for(came.wait(), 10)
+                await client.disconnect()
+                if not missed:
+                    had = len(witness.messages)
+                    await made.change(0)
+                    await witness.until(lambda had=had: len(witness.messages) > had)
+            await witness.close()
 
 
 async def test_locations_and_tariffs(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:

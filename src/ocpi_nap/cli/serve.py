@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import uvicorn
 import uvloop
 
-from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
+from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
@@ -42,6 +42,10 @@ _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
 def run(host: str, port: int, workers: int) -> None:
     """Start everything, serve until a signal, stop everything in order."""
     settings = load_settings()
+    try:
+        api_options(settings, ())
+    except ValueError as error:
+        raise CliError(f"A setting cannot be read: {error}.", "docs/operators.md lists them.") from None
     _check_port(host, port)
     with ExitStack() as stack:
         dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
@@ -132,8 +136,9 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     client, registry = await build_registry(db, settings)
     environments = tuple(part.strip() for part in settings.publish_environments.split(",") if part.strip())
     publisher = Publisher(
-        db, publisher_url, retain=settings.mqtt_retain, objects=settings.mqtt_objects, publish_environments=environments
-    )
+        db, publisher_url, qos=settings.mqtt_qos, retain=settings.mqtt_retain, objects=settings.mqtt_objects,
+        publish_environments=environments,
+    )  # fmt: skip
     work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry))
     tasks = (
         Teller(db, publish_environments=environments).run(stop),

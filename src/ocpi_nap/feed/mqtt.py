@@ -1,7 +1,10 @@
 """The event log to the MQTT broker, in order from a durable position (contract section 7).
 
-Everything is published with QoS 1 and the position moves when the broker has acknowledged: bytes written into a connection that is
-dying are told again. Subscribers get the QoS they asked for, so QoS 0 remains QoS 0 for them.
+The position moves when the broker has read the messages, whatever their QoS: after each batch we send an UNSUBSCRIBE of nothing, and
+brokers answer what comes over a connection in its order. So bytes written into a connection that is dying are told again.
+
+QoS 1 is opt-in: the embedded broker keeps such messages on disk for every persistent session that subscribed with QoS 1, whoever
+left it behind, and a full disk would end the publishing for all.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ _ACKNOWLEDGED = 30.0
 """Seconds for the broker to acknowledge a batch."""
 _LARGEST = 1_000_000
 """Bytes of a message; brokers end the connection over larger ones."""
+_NOTHING = "ocpi-nap/nothing"
 _LEADER = 8416
 _FORBIDDEN = frozenset("/+# \t\r\n\0")
 _text = msgspec.json.encode
@@ -85,29 +89,39 @@ class _Link:
     def __init__(self) -> None:
         self.unacknowledged = PersistentStorage()
         self.broken = asyncio.Event()
+        self._answered = asyncio.Event()
         self.client = _Client(f"ocpi-nap-{uuid.uuid4().hex[:12]}", persistent_storage=self.unacknowledged)
+        self.client.on_disconnect = lambda *_, **__: self.broken.set()
+        self.client.on_unsubscribe = lambda *_: self._answered.set()
 
     async def acknowledged(self) -> None:
         """Return when the broker has everything; raises BrokerAway."""
-        tasks = [asyncio.create_task(self.unacknowledged.wait_empty()), asyncio.create_task(self.broken.wait())]
+        self._answered.clear()
+        self.client.unsubscribe(_NOTHING)
+        had, broke = asyncio.create_task(self._all_answered()), asyncio.create_task(self.broken.wait())
         try:
-            done, _ = await asyncio.wait(tasks, timeout=_ACKNOWLEDGED, return_when=asyncio.FIRST_COMPLETED)
-            if self.broken.is_set() or tasks[0] not in done:
+            await asyncio.wait((had, broke), timeout=_ACKNOWLEDGED, return_when=asyncio.FIRST_COMPLETED)
+            if self.broken.is_set() or not had.done():
                 raise BrokerAway("the MQTT broker did not acknowledge")
         finally:
-            for task in tasks:
-                task.cancel()
+            had.cancel()
+            broke.cancel()
+
+    async def _all_answered(self) -> None:
+        await self._answered.wait()
+        await self.unacknowledged.wait_empty()
 
 
 class Publisher:
     """Publishes what the event log tells, from one node at a time; ``objects``: locations and tariffs too, not only statuses."""
 
     def __init__(
-        self, db: Database, mqtt_url: str, *, retain: bool = False, objects: bool = False,
+        self, db: Database, mqtt_url: str, *, qos: int = 0, retain: bool = False, objects: bool = False,
         publish_environments: tuple[str, ...] = ("production", "test"),
     ) -> None:  # fmt: skip
         self._db = db
         self._url = urlsplit(mqtt_url)
+        self._qos = qos
         self._retain = retain
         self._objects = objects
         self._environments = list(publish_environments)
@@ -179,7 +193,7 @@ class Publisher:
                 if name is None or len(payload) > _LARGEST:
                     _SKIPPED.inc()
                 elif payload:
-                    link.client.publish(name, payload, qos=1, retain=self._retain)
+                    link.client.publish(name, payload, qos=self._qos, retain=self._retain)
                     _PUBLISHED.inc()
                     under_way += 1
             if under_way >= _BATCH:
@@ -213,7 +227,6 @@ class Publisher:
         client: Any = link.client
         if self._url.username:
             client.set_auth_credentials(unquote(self._url.username), unquote(self._url.password or ""))
-        client.on_disconnect = lambda *_, **__: link.broken.set()
         tls = self._url.scheme == "mqtts"
         port = self._url.port or (8883 if tls else 1883)
         try:
