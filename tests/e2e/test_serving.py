@@ -142,8 +142,11 @@ def _packet(kind: int, content: bytes) -> bytes:
 async def _conforms(nap: Nap) -> None:
     """Every answer is what the OpenAPI document says."""
     document = json.loads((await read(nap, "/swagger/openapi.json"))[2])
-    for path in ("operators", "locations", "locations/all", "locations/statuses", "locations/statuses/all", "tariffs", "tariffs/all"):
-        answers = document["paths"][f"{API}/{path}"]["get"]["responses"]["200"]["content"]
+    for path in ("operators", "locations", "locations/all", "locations/statuses", "locations/statuses/all", "tariffs", "tariffs/all",
+                 "changes?since=0"):  # fmt: skip
+        described = document["paths"][f"{API}/{path.partition('?')[0]}"]["get"]["responses"]
+        assert set(described) >= {"200", "400", "429"} and "RateLimit" in described["200"]["headers"]
+        answers = described["200"]["content"]
         schemas = [content["schema"] for content in answers.values() if content.get("schema")]
         assert schemas, path
         body = json.loads((await read(nap, f"{API}/{path}"))[2])
