@@ -10,7 +10,6 @@ from typing import Any
 from ocpi_nap.feed.teller import Teller
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
-from ocpi_nap.model.ids import id_key
 from ocpi_nap.model.platform import Operator, PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -168,7 +167,7 @@ class Network:
         platform = await self.platform(party)
         raw = self.location(party, number)
         context = Context(platform, VERSIONS["2.2.1"], PlatformSettings(), "pull", datetime.now(UTC))
-        key = (platform, "FI", party, id_key(raw["id"], "2.2.1"))
+        key = (platform, "FI", party, VERSIONS["2.2.1"].id_key(raw["id"]))
         await write_documents(self.db, [prepare_put(Operation("put", "location", NodeKey("FI", party, raw["id"]), key, context, raw))])
 
     async def status(self, party: str, number: int) -> None:

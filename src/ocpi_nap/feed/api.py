@@ -157,7 +157,7 @@ def create_api(db: Database, *, options: ApiOptions) -> Any:
     async def operators(request: Request) -> Response:
         return await api.operators(request)
 
-    app.include_router(changes.router(changes.ChangeFeed(db, api.follower), f"{BASE}/changes"))
+    app.include_router(changes.router(changes.ChangeFeed(db, options.publish_environments), f"{BASE}/changes"))
     app.include_router(stream.router(api.hub, db, f"{BASE}/stream/statuses"))
     app.state.end_streams = api.hub.close
 

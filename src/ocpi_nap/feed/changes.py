@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from ocpi_nap.feed.filters import BadParameter, read_cursor, read_filter
 from ocpi_nap.feed.http import accepts_gzip
-from ocpi_nap.feed.index import Follower
 from ocpi_nap.feed.schema import HEADERS, TOO_MANY, EvseStatus, Feature, Shape, Tariff
+from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
@@ -24,6 +24,8 @@ PAGE = 1000
 OVERLAP_SECONDS = 180
 """How far the first cursor reaches back: `/all`, taken after it, may be that old."""
 _SMALL = 1 << 17
+_KEPT = 2 * PAGE
+"""Items kept for the next reader."""
 GONE = (
     "This cursor is too old or not of this service: changes are kept for a limited time. Take a new cursor from /changes without "
     "since, then /locations/all, /locations/statuses/all and /tariffs/all, and follow the changes from that cursor.\n"
@@ -68,9 +70,10 @@ def plain(text: str, status: int) -> Response:
 class ChangeFeed:
     """Renders pages of the event log."""
 
-    def __init__(self, db: Database, follower: Follower) -> None:
+    def __init__(self, db: Database, environments: tuple[str, ...]) -> None:
         self._db = db
-        self._follower = follower
+        self._environments = list(environments)
+        self._kept: dict[int, bytes] = {}
 
     async def answer(self, request: Request) -> Response:
         """The page after `since`; a cursor to begin with when there is none."""
@@ -92,12 +95,25 @@ class ChangeFeed:
         return await _respond(request, b'{"cursor":"%d","more":%s,"changes":[%s]}' % (reached, _more(full), b",".join(items)))
 
     async def render(self, events: list[Event]) -> list[bytes]:
-        """The items; what is hidden by now is left out, its withdrawal follows."""
-        if any(event.kind != "status" and event.change != "removed" for event in events):
-            await self._follower.sync()
-        return [item for item in map(self._item, events) if item is not None]
+        """The items; what is hidden by now is left out, its withdrawal follows.
 
-    def _item(self, event: Event) -> bytes | None:
+        One that was rendered for another reader is as good as a new one: whatever changed since is an event that follows.
+        """
+        made = {event.seq: self._kept[event.seq] for event in events if event.seq in self._kept}
+        missing = [event for event in events if event.seq not in made]
+        objects = await shown(self._db, self._environments, missing)
+        made |= {event.seq: self._item(event, objects) for event in missing}
+        self._keep(made)
+        return [made[event.seq] for event in events if made[event.seq]]
+
+    def _keep(self, made: dict[int, bytes]) -> None:
+        self._kept |= made
+        for seq in list(self._kept)[: max(0, len(self._kept) - _KEPT)]:
+            del self._kept[seq]
+
+    @staticmethod
+    def _item(event: Event, objects: Shown) -> bytes:
+        """One item as JSON; empty when it is hidden by now."""
         assert event.at is not None
         place = b'"operator":%s,%s:%s' % (
             _text(f"{event.country_code}*{event.party_id}"), b'"tariffId"' if event.kind == "tariff" else b'"locationId"', _text(event.id),
@@ -112,15 +128,14 @@ class ChangeFeed:
         if event.change == "removed":
             gone = b"" if event.evses is None else b',"evseIds":%s' % _text(event.evses["vanished"])
             return b'%s%s,"time":"%s","reason":%s}' % (head, gone, time, _text(event.reason))
-        index = self._follower.tariffs if event.kind == "tariff" else self._follower.locations
-        entry = index.entries.get(event.row_pk)
-        if entry is None or entry.main is None:
-            return None
+        text, rows = objects.get((event.kind, event.row_pk), (b"", b""))
+        if not text:
+            return b""
         if event.kind == "tariff":
-            return b'%s,"time":"%s","tariff":%s}' % (head, time, entry.main)
-        statuses = b"[%s]" % entry.statuses
+            return b'%s,"time":"%s","tariff":%s}' % (head, time, text)
+        statuses = b"[%s]" % rows
         ids = [row.evseId for row in _rows(statuses)]
-        return b'%s,"evseIds":%s,"time":"%s","feature":%s,"statuses":%s}' % (head, _text(ids), time, entry.main, statuses)
+        return b'%s,"evseIds":%s,"time":"%s","feature":%s,"statuses":%s}' % (head, _text(ids), time, text, statuses)
 
 
 class _Row(msgspec.Struct):

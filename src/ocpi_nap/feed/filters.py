@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from ocpi_nap.store.events import Box, Event
 
-_OPERATOR = re.compile(r"[A-Z]{2}\*[A-Z0-9]{3}")
+_OPERATOR = re.compile(r"[A-Z]{2}\*[A-Z0-9]{1,16}", re.ASCII)
 _MOST = 100
 
 

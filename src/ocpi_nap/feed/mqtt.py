@@ -24,10 +24,9 @@ from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter
 
-from ocpi_nap.feed import render
+from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import changes, events
-from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import Event
 
@@ -183,12 +182,12 @@ class Publisher:
             task.cancel()
 
     async def _publish(self, link: _Link, found: list[Event]) -> None:
-        shown = await self._shown(found) if self._objects else {}
+        objects = await shown(self._db, self._environments, found) if self._objects else {}
         under_way = 0
         for event in found:
             messages = status_messages(event)
             if self._objects and event.kind != "status":
-                messages.insert(0, (topic(f"{event.kind}-v1", event.country_code, event.party_id, event.id), self._object(event, shown)))
+                messages.insert(0, (topic(f"{event.kind}-v1", event.country_code, event.party_id, event.id), self._object(event, objects)))
             for name, payload in messages:
                 if name is None or len(payload) > _LARGEST:
                     _SKIPPED.inc()
@@ -200,24 +199,11 @@ class Publisher:
                 await link.acknowledged()
                 under_way = 0
 
-    async def _shown(self, found: list[Event]) -> dict[tuple[str, int], bytes]:
-        """The features and tariffs as the REST API shows them now."""
-        wanted = {(event.kind, event.row_pk) for event in found if event.kind != "status" and event.change != "removed"}
-        pks = {kind: sorted(pk for k, pk in wanted if k == kind) for kind in ("location", "tariff")}
-        drawn: dict[tuple[str, int], bytes] = {}
-        if pks["location"]:
-            for location in await sql.load_locations(self._db, self._environments, pks["location"]):
-                drawn["location", location.pk] = render.location(location)[0] or b""
-        if pks["tariff"]:
-            for tariff in await sql.load_tariffs(self._db, self._environments, pks["tariff"]):
-                drawn["tariff", tariff.pk] = render.tariff(tariff)[0] or b""
-        return drawn
-
     @staticmethod
-    def _object(event: Event, shown: dict[tuple[str, int], bytes]) -> bytes:
+    def _object(event: Event, objects: Shown) -> bytes:
         """The feature or tariff (nothing where it is hidden by now: its withdrawal follows), or the tombstone."""
         if event.change != "removed":
-            return shown.get((event.kind, event.row_pk), b"")
+            return objects.get((event.kind, event.row_pk), (b"", b""))[0]
         assert event.at is not None
         return _text({"deleted": True, "reason": event.reason, "time": format_ms(event.at)})
 
