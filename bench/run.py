@@ -1,6 +1,6 @@
 """Run all benchmarks, print the table, keep the figures in bench/history/ (named by version, commit and time).
 
-python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,reading,snapshots] [--no-history]
+python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,streams,reading,snapshots] [--no-history]
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import crawl, freshness, pushes, reading, snapshots, wrk
+from bench import crawl, freshness, pushes, reading, snapshots, streams, wrk
 from bench.nap import running
 from ocpi_nap import __version__
 
 _HISTORY = Path(__file__).parent / "history"
-_PARTS = ("pushes", "crawl", "freshness", "reading", "snapshots")
+_PARTS = ("pushes", "crawl", "freshness", "streams", "reading", "snapshots")
 # name, what it is, target, at least (True) or at most
 _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("patch_per_second", "PATCH of an EVSE status, durable, 64 connections: a second", 4000, True),
@@ -40,6 +40,11 @@ _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("mqtt_changes_per_second", "64 platforms pushing: changes a second", 500, True),
     ("mqtt_p50_ms", "… on MQTT after, median, ms", None, False),
     ("mqtt_p99_ms", "… on MQTT after, p99, ms", 100, False),
+    ("streams_per_second", "the same with 500 event streams and a follower of /changes: changes a second", 500, True),
+    ("streams_sse_p50_ms", "… on an event stream after, median, ms", None, False),
+    ("streams_sse_p99_ms", "… on an event stream after, p99, ms", 150, False),
+    ("streams_changes_p99_ms", "… in /changes after, p99, ms", 150, False),
+    ("streams_mqtt_p99_ms", "… on MQTT after, p99, ms", 150, False),
     ("page_per_second", "page of 500 locations, warm, gzip: a second", 1000, True),
     ("page_p99_ms", "… p99, ms", None, False),
     ("page_cold_ms", "… made anew, ms", 20, False),
@@ -89,6 +94,8 @@ async def _measure(parts: list[str], seconds: int, locations: int) -> dict[str, 
                         figures |= await crawl.run(nap, locations)
                     case "freshness":
                         figures |= await freshness.run(nap, seconds)
+                    case "streams":
+                        figures |= await streams.run(nap, folder, seconds)
                     case "reading":
                         figures |= await reading.run(nap, seconds)
                     case "snapshots":
