@@ -1,6 +1,6 @@
 """Derive the table of a DATEX II version from its XSD files: order, names, types and limits of what we publish.
 
-    python tools/datex2_table.py FOLDER src/ocpi_nap/feed/datex2/table_3_6.json egi
+    python -m ocpi_nap.feed.datex2.derive FOLDER src/ocpi_nap/feed/datex2/table_3_6.json egi
 
 The table has the classes of WRITTEN that the two publications of the package (egi, or aegi of the AFIR profile) lead to. The
 schema files come from https://docs.datex2.eu and are not part of this project.
