@@ -21,6 +21,8 @@ class Envelope:
     """When anything in it last changed."""
     published_at: datetime
     """The time of this edition (DATEX II publicationTime)."""
+    generated_at: datetime | None = None
+    """When this answer was put together, where that is not the time of the edition (DATEX II messageGenerationTimestamp)."""
     groups: tuple[str, ...] = ()
     """The operators (``FI*ABC``) that have fragments in it, in feed order."""
     pagination: dict[str, Any] = field(default_factory=dict)

@@ -32,7 +32,8 @@ aegi:PlannedRefillPointStatus aegi:_EnergyInfrastructureTableVersionedReference 
 aegi:EnergyProduct aegi:ElectricEnergy aegi:ElectricEnergySourceRatio aegi:EnergyRate aegi:EnergyRateUpdate aegi:_EnergyRateReference
 aegi:EnergyPrice aegi:EnergyBasedApplicability aegi:TimeBasedApplicability
 afac:_FacilityObjectVersionedReference afac:AnOrganisation afac:OrganisationUnit afac:ContactInformation afac:ExternalIdentifier
-afac:OpenAllHours afac:OperatingHoursSpecification afac:AfirFacilityLocation afac:NutsArea afac:Amenities afac:Payment
+afac:GeneralRateInformation afac:OpenAllHours afac:OperatingHoursSpecification
+afac:AfirFacilityLocation afac:NutsArea afac:Amenities afac:Payment
 afac:AssociatedFacility afac:SupplementalEquipment afac:SupplementalServiceFacility afac:Dimension
 
 com:OverallPeriod com:Period com:TimePeriodOfDay com:DayWeekMonth com:PercentageValue com:UrlLink
