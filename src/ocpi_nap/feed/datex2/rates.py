@@ -32,10 +32,11 @@ AD_HOC = ("AD_HOC_PAYMENT", None)
 
 def rate_id(view: TariffView, *place: str) -> str:
     """``RATE*FI*ABC*T1``; where a tariff is written at a place, with a digest of the place, because ids must differ in a publication."""
-    identity = f"RATE*{view.operator_id}*{clean(view.row.id)}"
-    if not place:
+    shown = clean(view.row.id, 200)
+    identity = f"RATE*{view.operator_id}*{shown}"
+    if not place and shown == view.row.id:
         return identity
-    digest = sha256("\0".join(place).encode("utf-8", "replace")).hexdigest()
+    digest = sha256("\0".join((view.row.id, *place)).encode("utf-8", "replace")).hexdigest()
     return f"{identity}*{digest[:12]}"
 
 
