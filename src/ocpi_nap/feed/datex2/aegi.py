@@ -8,6 +8,7 @@ statuses have their own publication.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from ocpi_nap.feed.datex2 import common, places
@@ -34,23 +35,24 @@ _SITES = {
 }  # fmt: skip
 _USERS = {"CUSTOMERS": "customers", "EMPLOYEES": "employees", "TENANTS": "residents"}
 _WORKING = frozenset(("AVAILABLE", "BLOCKED", "CHARGING", "RESERVED"))
-_OPERATION = {"INOPERATIVE": "notInOperation", "OUTOFORDER": "technicalDefect"}
+_OPERATION = {
+    **{status: literal("inOperation") for status in _WORKING}, "INOPERATIVE": literal("notInOperation"),
+    "OUTOFORDER": literal("technicalDefect"), "UNKNOWN": literal("unknown"),
+}  # fmt: skip
 _STATUS = {ocpi: literal(name) for ocpi, name in STATUSES.items()}
 _KWH, _VEHICLES = literal("kWh"), [literal("electricVehicle")]
 
 
-def stations(view: LocationView) -> list[tuple[str, list[EvseView]]]:
-    """(station id, its EVSEs). The id is made of the site's and of what the EVSEs have in common."""
-    evses = common.ordered(view)
-    shared: dict[str, list[EvseView]] = {}
-    for evse in evses:
-        identity = common.clean(evse.row.public_id)
-        shared.setdefault(identity.rpartition("*")[0] if identity.count("*") >= 3 else identity, []).append(evse)
-    site, found = common.location_id(view), []
-    for key, members in shared.items():
-        name = key if len(members) > 1 else common.clean(members[0].row.public_id)
-        found.append((common.clean(f"{site}*{name}"), members))
-    return found
+def stations(view: LocationView) -> list[tuple[str, list[tuple[str, EvseView]]]]:
+    """(station id, its EVSEs with their ids). The id is made of the site's and of what the EVSEs have in common."""
+    shared: dict[str, list[tuple[str, EvseView]]] = {}
+    for identity, evse in common.ordered(view):
+        shared.setdefault(identity.rpartition("*")[0] if identity.count("*") >= 3 else identity, []).append((identity, evse))
+    site = common.location_id(view)
+    return [
+        (f"{site}*{key if len(members) > 1 else members[0][0]}"[: common.LONGEST], members)
+        for key, members in shared.items()
+    ]
 
 
 def _plug_and_charge(evse: EvseView) -> bool:
@@ -95,8 +97,9 @@ class Aegi:
             "roamingPlatform": [provider(name, self._options) for name in facts.get("roaming_platforms", ())],
         })  # fmt: skip
 
-    def _station(self, identity: str, evses: list[EvseView], view: LocationView, *, alone: bool) -> Json:
-        """A station; its power is never the sum of its points: the register may know it, and one point alone is its station."""
+    def _station(self, identity: str, points: list[tuple[str, EvseView]], view: LocationView, *, alone: bool) -> Json:
+        """A station; its power is never the sum of its points: the register may know it."""
+        evses = [evse for _, evse in points]
         capabilities = [capability for evse in evses for capability in evse.doc.capabilities]
         methods = [_METHODS[capability] for capability in capabilities if capability in _METHODS]
         if any(_plug_and_charge(evse) for evse in evses):
@@ -110,12 +113,11 @@ class Aegi:
             "authenticationAndIdentificationMethods": _unique(methods), "numberOfRefillPoints": len(evses),
             "renewableSources": mix.is_green_energy if mix else None,
             "mobilityServiceProvider": [provider(name, self._options) for name in providers if common.clean(name).strip()],
-            "refillPoint": [{"aegiElectricChargingPoint": self._point(evse, view)} for evse in evses],
+            "refillPoint": [{"aegiElectricChargingPoint": self._point(name, evse, view)} for name, evse in points],
         })  # fmt: skip
 
-    def _point(self, evse: EvseView, view: LocationView) -> Json:
-        doc, language = evse.doc, self._options.text_language
-        identity, version = common.clean(evse.row.public_id), moment(evse.row.modified_at)
+    def _point(self, identity: str, evse: EvseView, view: LocationView) -> Json:
+        doc, language, version = evse.doc, self._options.text_language, moment(evse.row.modified_at)
         smart = [_SMART[capability] for capability in doc.capabilities if capability in _SMART]
         if _plug_and_charge(evse):
             smart.append("plugAndCharge")
@@ -182,29 +184,36 @@ class Aegi:
         """EnergyInfrastructureSiteStatus of a location; None when it is not public."""
         if not view.public:
             return None
+        newest = max((tariff.row.modified_at for tariff in view.tariffs.values()), default=None)
         found = []
         for identity, evses in stations(view):
-            version = moment(max(evse.row.modified_at for evse in evses))
+            points = [self._point_status(name, evse, view, newest) for name, evse in evses]
+            version = points[0]["reference"]["versionG"]
+            if len(evses) > 1:
+                version = max(point["reference"]["versionG"] for point in points)
             found.append({
                 "reference": _reference(identity, version),
-                "isAvailable": any(evse.row.status in _WORKING for evse in evses),
-                "refillPointStatus": [{"aegiElectricChargingPointStatus": self._point_status(evse, view)} for evse in evses],
+                "isAvailable": any(evse.row.status in _WORKING for _, evse in evses),
+                "refillPointStatus": [{"aegiElectricChargingPointStatus": point} for point in points],
             })  # fmt: skip
         return {
             "reference": _reference(common.location_id(view), moment(view.row.modified_at)), "lastUpdated": moment(view.modified_at),
             "energyInfrastructureStationStatus": found,
         }  # fmt: skip
 
-    def _point_status(self, evse: EvseView, view: LocationView) -> Json:
+    def _point_status(self, identity: str, evse: EvseView, view: LocationView, newest_price: datetime | None) -> Json:
         row = evse.row
-        operation = "inOperation" if row.status in _WORKING else _OPERATION.get(row.status, "unknown")
         found: Json = {
-            "reference": _reference(common.clean(row.public_id), moment(row.modified_at)), "lastUpdated": moment(row.status_at),
-            "operationStatus": literal(operation), "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"],
+            "reference": {"targetClass": "FacilityObject", "idG": identity, "versionG": moment(row.modified_at)},
+            "lastUpdated": moment(row.status_at),
+            "operationStatus": _OPERATION.get(row.status) or _OPERATION["UNKNOWN"], "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"],
         }  # fmt: skip
-        updates = self._rate_updates(evse, view) if view.tariffs else []
-        if updates:
-            found["energyRateUpdate"] = updates
+        if newest_price is not None and newest_price > row.modified_at:
+            updates = self._rate_updates(evse, view)
+            if updates:
+                found["energyRateUpdate"] = updates
+        if not evse.doc.status_schedule:
+            return found
         planned = [
             {"status": _STATUS[one.status], "overallPeriod": kept({
                 "overallStartTime": moment(one.period_begin), "overallEndTime": moment(one.period_end) if one.period_end else None,

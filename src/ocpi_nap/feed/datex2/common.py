@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -97,14 +98,13 @@ def location_id(view: LocationView) -> str:
     return f"{view.operator_id}*{clean(view.row.id)}"
 
 
-def ordered(view: LocationView) -> list[EvseView]:
-    """The EVSEs by id, as the real service has them; of two with the same id the first received one."""
+def ordered(view: LocationView) -> list[tuple[str, EvseView]]:
+    """(id, EVSE) by id, as the real service has them; of two with the same id the first received one."""
     found: dict[str, EvseView] = {}
     for evse in view.evses:
-        identity = clean(evse.row.public_id)
-        if identity.strip():
-            found.setdefault(identity, evse)
-    return [found[identity] for identity in sorted(found)]
+        found.setdefault(clean(evse.row.public_id), evse)
+    found.pop("", None)
+    return sorted(found.items(), key=itemgetter(0))
 
 
 def whole(value: Any) -> int | None:

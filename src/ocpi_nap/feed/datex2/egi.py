@@ -47,7 +47,7 @@ class Egi:
         found["locationReference"] = {"locPointLocation": {"locLocationReferenceExtensionG": extension, **point}}
         found["entrance"] = [{"locPointLocation": point}]
         found["operator"] = {"facOrganisationSpecification": self._operator(view, version)}
-        found["energyInfrastructureStation"] = [self._station(evse, view) for evse in common.ordered(view)]
+        found["energyInfrastructureStation"] = [self._station(identity, evse, view) for identity, evse in common.ordered(view)]
         return found if found["energyInfrastructureStation"] else None
 
     def _address(self, view: LocationView) -> Json:
@@ -81,8 +81,8 @@ class Egi:
             "legalName": texts(legal, self._language) if legal else shown, "organisationUnit": [unit],
         }  # fmt: skip
 
-    def _station(self, evse: EvseView, view: LocationView) -> Json:
-        identity, version, doc = common.clean(evse.row.public_id), moment(evse.modified_at), evse.doc
+    def _station(self, identity: str, evse: EvseView, view: LocationView) -> Json:
+        version, doc = moment(evse.modified_at), evse.doc
         point: Json = {"idG": identity, "versionG": version, "externalIdentifier": identity, "lastUpdated": version}
         means = [_MEANS[capability] for capability in doc.capabilities if capability in _MEANS]
         means += [one for one in view.facts.get("payment_means", ()) if one in _MEANS_3_6]
@@ -101,17 +101,18 @@ class Egi:
         if not view.public:
             return None
         version = moment(view.modified_at)
-        stations = [_status(evse) for evse in common.ordered(view)]
+        stations = [_status(identity, evse) for identity, evse in common.ordered(view)]
         if not stations:
             return None
         reference = {"targetClass": "FacilityObject", "idG": common.location_id(view), "versionG": version}
         return {"reference": reference, "lastUpdated": version, "energyInfrastructureStationStatus": stations}
 
 
-def _status(evse: EvseView) -> Json:
-    row = evse.row
-    reference = {"targetClass": "FacilityObject", "idG": common.clean(row.public_id), "versionG": moment(evse.modified_at)}
-    status = {"reference": reference, "lastUpdated": moment(row.status_at), "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"]}
+def _status(identity: str, evse: EvseView) -> Json:
+    row, version = evse.row, moment(evse.modified_at)
+    changed = version if row.status_at is evse.modified_at else moment(row.status_at)
+    reference = {"targetClass": "FacilityObject", "idG": identity, "versionG": version}
+    status = {"reference": reference, "lastUpdated": changed, "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"]}
     return {"reference": reference, "refillPointStatus": [{"egiElectricChargingPointStatus": status}]}
 
 
