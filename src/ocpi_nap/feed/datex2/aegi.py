@@ -188,12 +188,12 @@ class Aegi:
         found = []
         for identity, evses in stations(view):
             points = [self._point_status(name, evse, view, newest) for name, evse in evses]
-            version = points[0]["reference"]["versionG"]
+            version, working = points[0]["reference"]["versionG"], evses[0][1].row.status in _WORKING
             if len(evses) > 1:
                 version = max(point["reference"]["versionG"] for point in points)
+                working = any(evse.row.status in _WORKING for _, evse in evses)
             found.append({
-                "reference": _reference(identity, version),
-                "isAvailable": any(evse.row.status in _WORKING for _, evse in evses),
+                "reference": _reference(identity, version), "isAvailable": working,
                 "refillPointStatus": [{"aegiElectricChargingPointStatus": point} for point in points],
             })  # fmt: skip
         return {
