@@ -27,6 +27,7 @@ from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.register import facts_of
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", sql.FeedLocation, sql.FeedTariff)
@@ -270,6 +271,9 @@ class Renderer:
     async def _locations(self, numbers: list[int], forms: list[Form[Any]]) -> list[Rendered]:
         rows = await sql.load_locations(self._db, self._environments, numbers)
         views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
+        facts = await facts_of(self._db, rows)
+        for view in views:
+            view.facts = facts.get(view.row.pk, {})
         if not any(form.prices for form in forms):
             return [_location(view, forms, None) for view in views]
         named = {view.row.pk: _named(view) for view in views}

@@ -134,8 +134,10 @@ class _Frame:
     def pair(
         self, name: str, path: str, rows: Literal["location", "tariff"], publication: str, listed: str, **given: Any
     ) -> list[Form[Any]]:
-        """The JSON and the XML form of a publication; ``given`` has json_… and xml_… members of Form."""
+        """The JSON and the XML form of a publication; ``given`` has json_… and xml_… members of Form. The AFIR package has prices."""
         encodings = {part: {k[len(part) + 1 :]: v for k, v in given.items() if k.startswith(part)} for part in ("json", "xml")}
+        for encoding in encodings.values():
+            encoding["prices"] = self.package == "aegi" and rows == "location"
         return [
             Form(
                 name=f"{name}.json", path=path, media_type="application/json", rows=rows, **encodings["json"],
