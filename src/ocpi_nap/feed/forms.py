@@ -43,6 +43,8 @@ class Form(Generic[R]):
     """The kind of row that a fragment is made of."""
     fragment: Callable[[R], bytes | None]
     """The row's part; None when the row is not in this publication."""
+    made_with: str = ""
+    """What its fragments depend on besides the rows: all are rendered again when it differs from before."""
     head: Callable[[Envelope], bytes]
     tail: Callable[[Envelope], bytes]
     group_head: Callable[[str, Envelope], bytes] | None = None

@@ -55,7 +55,7 @@ def location(
     identity = (node.country_code or party[0], node.party_id or party[1], node.id)
     row = FeedLocation(
         pk, *identity, objects.encode(node), objects.encode({"operator": raw.get("operator")}), at, node.last_updated or at, None,
-        bool(node.publish), "ABC Charging", "https://abc.example", None, 1, version, evses,
+        bool(node.publish), "ABC Charging", "https://abc.example", None, platform_id=1, evses=evses,
     )  # fmt: skip
     return location_view(row, tariffs, facts)
 

@@ -137,6 +137,7 @@ class _Frame:
         """The JSON and the XML form of a publication; ``given`` has json_… and xml_… members of Form. The AFIR package has prices."""
         encodings = {part: {k[len(part) + 1 :]: v for k, v in given.items() if k.startswith(part)} for part in ("json", "xml")}
         for encoding in encodings.values():
+            encoding["made_with"] = _raw(self._options)
             encoding["prices"] = self.package == "aegi" and rows == "location"
         return [
             Form(
