@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import uvloop
 from fasteners import InterProcessLock
@@ -25,6 +27,7 @@ from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.feed import object_path
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,27 @@ def _report(issues: IssueLog, view: LocationView | TariffView, publication: str,
     issues.add(row.platform_id, f"{kind}/{row.country_code}/{row.party_id}/{row.id}", [issue])
 
 
+async def _sampling(
+    settings: Settings, db: Database, store: fragments.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
+) -> None:
+    """Hold samples against the official schemas where they are given; what is not valid is an issue of its platform."""
+    if settings.datex_schemas is None:
+        return
+
+    async def found(form: Form[Any], pk: int, message: str) -> None:
+        log.error("row %d is not valid in %s: %s", pk, form.name, message)
+        named = await object_path(db, form.rows, pk)
+        if named is not None:
+            issues.add(*named, [Issue(form.name, "not_datex2", f"not valid by the official schema: {message}"[:255])])
+
+    try:
+        schemas = OfficialSchemas(settings.datex_schemas)
+    except SchemasMissing as error:
+        log.error("DATEX II is not checked against the official schemas: %s", error)
+        return
+    await Sampler(store, forms, schemas, found).run(stop)
+
+
 async def _feed(settings: Settings, dsn: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,7 +114,8 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         forget(editions, {*(form.name for form in forms), *(edition_name(kind) for kind in FORMATS)})
         snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)
         bulk = BulkBuilder(db, renderer, folder, editions)
-        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop))
+        sampling = _sampling(settings, db, store, forms, issues, stop)
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop), sampling)
     finally:
         store.close()
         fragments.close(folder)

@@ -127,7 +127,6 @@ class Renderer:
 
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
-        names = [form.name for form in self.forms]
         made = [(form.name, form.made_with) for form in self.forms]
         wanted = identity(__version__, made, sorted(self._environments), await sql.database_identity(self._db))
         with self.store.reading() as reading:
