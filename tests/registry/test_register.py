@@ -17,20 +17,40 @@ from ocpi_nap.store.register import list_facts
 from tests.feed.network import Network
 
 GOOD = {
-    "legal_name": ("Abc Lataus Oy", "Abc Lataus Oy"), "organisation_number": ("1234567-8", "1234567-8"),
-    "vat_number": ("FI12345678", "FI12345678"), "service_type": ("Unattended", "unattended"),
-    "helpdesk_phone": ("+358 9123456", "+358 9123456"), "helpdesk_email": ("apu@abc.example", "apu@abc.example"),
-    "helpdesk_url": ("https://abc.example/apu", "https://abc.example/apu"), "roofed": ("yes", True), "lighting": ("no", False),
-    "catering": ("true", True), "toilet": ("0", False), "rest_area": ("YES", True), "nuts1": ("FI1", "FI1"),
-    "payment_means": ("qrcode | emv|emv", ["qrCode", "emv"]), "payment_brands": ("visa|masterCard", ["visa", "masterCard"]),
-    "payment_service_providers": ("Maksu Oy", ["Maksu Oy"]), "station_power": ("300000", 300000),
-    "mobility_service_providers": ("A|B", ["A", "B"]), "roaming_platforms": ("Silta", ["Silta"]),
-}  # fmt: skip
+    "legal_name": ("Abc Lataus Oy", "Abc Lataus Oy"),
+    "organisation_number": ("1234567-8", "1234567-8"),
+    "vat_number": ("FI12345678", "FI12345678"),
+    "service_type": ("Unattended", "unattended"),
+    "helpdesk_phone": ("+358 9123456", "+358 9123456"),
+    "helpdesk_email": ("apu@abc.example", "apu@abc.example"),
+    "helpdesk_url": ("https://abc.example/apu", "https://abc.example/apu"),
+    "roofed": ("yes", True),
+    "lighting": ("no", False),
+    "catering": ("true", True),
+    "toilet": ("0", False),
+    "rest_area": ("YES", True),
+    "nuts1": ("FI1", "FI1"),
+    "payment_means": ("qrcode | emv|emv", ["qrCode", "emv"]),
+    "payment_brands": ("visa|masterCard", ["visa", "masterCard"]),
+    "payment_service_providers": ("Maksu Oy", ["Maksu Oy"]),
+    "station_power": ("300000", 300000),
+    "mobility_service_providers": ("A|B", ["A", "B"]),
+    "roaming_platforms": ("Silta", ["Silta"]),
+}
 BAD = {
-    "vat_number": "12345678", "service_type": "robots", "helpdesk_phone": "09 123456", "helpdesk_email": "apu", "helpdesk_url": "abc.example",
-    "roofed": "perhaps", "nuts1": "Uusimaa", "payment_means": "emv|shells", "payment_brands": "bank", "station_power": "300 kW",
-    "legal_name": "a\nb", "unknown": "x",
-}  # fmt: skip
+    "vat_number": "12345678",
+    "service_type": "robots",
+    "helpdesk_phone": "09 123456",
+    "helpdesk_email": "apu",
+    "helpdesk_url": "abc.example",
+    "roofed": "perhaps",
+    "nuts1": "Uusimaa",
+    "payment_means": "emv|shells",
+    "payment_brands": "bank",
+    "station_power": "300 kW",
+    "legal_name": "a\nb",
+    "unknown": "x",
+}
 
 
 def test_every_fact_is_read() -> None:
@@ -47,8 +67,10 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
 def test_literals_are_those_of_the_schema() -> None:
     simple = load("3.7").simple
     for literals, name in (
-        (facts.MEANS_OF_PAYMENT, "afac:_MeansOfPaymentEnum"), (facts.BRANDS, "afac:_PaymentBrandsEnum"), (facts.SERVICES, "aegi:_ServiceTypeEnum"),
-    ):  # fmt: skip
+        (facts.MEANS_OF_PAYMENT, "afac:_MeansOfPaymentEnum"),
+        (facts.BRANDS, "afac:_PaymentBrandsEnum"),
+        (facts.SERVICES, "aegi:_ServiceTypeEnum"),
+    ):
         assert set(literals) <= set(simple[name].values)
 
 
@@ -102,7 +124,9 @@ async def test_only_what_shows_a_fact_is_rendered_again(database: Database) -> N
 
     async def changed(location: str, *pairs: str) -> list[str]:
         await register.store(database, register.read_pairs("FI*ABC", location, pairs, author="me", source="test"))
-        rows = await database.fetch_all("SELECT l.id FROM change c JOIN location l ON l.pk = c.location_pk WHERE c.id > %s ORDER BY 1", (before,))
+        rows = await database.fetch_all(
+            "SELECT l.id FROM change c JOIN location l ON l.pk = c.location_pk WHERE c.id > %s ORDER BY 1", (before,)
+        )
         await database.execute("DELETE FROM change WHERE id > %s", (before,))
         return [row[0] for row in rows]
 
@@ -127,11 +151,13 @@ async def test_commands(database: Database, dsn: str, tmp_path: Path, monkeypatc
         return result.output
 
     assert await run("import", str(tmp_path / "facts.csv"), "--by", "Maija") == f"1 facts changed, of 1 in {tmp_path}/facts.csv.\n"
-    assert await run("set", "FI*ABC", "payment_means=qrCode|website", "roofed=yes", "--location", "L1", "--by", "Maija", "--source", "visit") == (
-        "2 facts changed.\n"
-    )
+    assert await run(
+        "set", "FI*ABC", "payment_means=qrCode|website", "roofed=yes", "--location", "L1", "--by", "Maija", "--source", "visit"
+    ) == ("2 facts changed.\n")
     text = await run("show", "FI*ABC")
-    assert "FI*ABC: legal_name=Abc Oy (Maija, " in text and "FI*ABC L1: payment_means=qrCode|website (Maija, " in text and ", visit)" in text
+    assert (
+        "FI*ABC: legal_name=Abc Oy (Maija, " in text and "FI*ABC L1: payment_means=qrCode|website (Maija, " in text and ", visit)" in text
+    )
     found = json.loads(await run("show", "--json"))
     assert [(fact["field"], fact["value"]) for fact in found] == [
         ("legal_name", "Abc Oy"), ("payment_means", ["qrCode", "website"]), ("roofed", True),

@@ -19,8 +19,8 @@ from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 from tests.feed.conftest import settled
+from tests.feed.datex2.samples import FACTS, RICH, rich
 from tests.feed.datex2.support import forms, location
-from tests.feed.datex2.test_publications import FACTS, RICH, rich
 from tests.feed.network import Network
 
 GUARD = Guard(load("3.7"))
@@ -54,7 +54,7 @@ def test_exactly_one_class_is_chosen() -> None:
 
 def test_text_comes_back_as_it_was() -> None:
     """Mark-up, quotes, emoji and a literal backslash-u are text like any other."""
-    text = 'a<b>&c"d\'e]]>\\u0000 😀 ä'
+    text = "a<b>&c\"d'e]]>\\u0000 😀 ä"
     check, write = GUARD.check("aegi:Connector"), XmlWriter(load("3.7")).writer("aegi:connector", "aegi:Connector")
     value = {**CONNECTOR, "otherConnector": text}
     check(value)

@@ -17,12 +17,16 @@ from ocpi_nap.model.timestamps import parse
 from ocpi_nap.simulator.network import Network, NetworkSpec, SimulatedOperator
 from tests.e2e import cpo
 from tests.feed.datex2.reading import Reader, plain
+from tests.feed.datex2.samples import EVSE, FACTS, RICH, TARIFF, rich
 from tests.feed.datex2.support import NAMES, Schemas, forms, location, official, publication, tariff
 from tests.feed.test_api import to_ocpi
 from tests.intake.test_fuzz import mutate
 from tests.ocpi.test_versions import members
 
-OPERATORS = (SimulatedOperator("TUN", "Tunturi <Lataus> & Co", "https://tunturi.example"), SimulatedOperator("KAL", "Kaleva", "https://k.example"))
+OPERATORS = (
+    SimulatedOperator("TUN", "Tunturi <Lataus> & Co", "https://tunturi.example"),
+    SimulatedOperator("KAL", "Kaleva", "https://k.example"),
+)
 EPOCH = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -47,9 +51,7 @@ def reader(schemas: Schemas, version: str) -> Reader:
 
 
 def everything(locations: list[Any], tariffs: list[Any], rejected: list[Any] | None = None) -> dict[str, bytes]:
-    return {
-        name: publication(form, locations if form.rows == "location" else tariffs) for name, form in forms(rejected).items()
-    }
+    return {name: publication(form, locations if form.rows == "location" else tariffs) for name, form in forms(rejected).items()}
 
 
 @pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
@@ -70,7 +72,12 @@ def test_simulated_network(schemas: Schemas, version: str) -> None:
     sites = [site for one in table for site in one["energyInfrastructureSite"]]
     points = [p["aegiElectricChargingPoint"] for s in sites for station in s["energyInfrastructureStation"] for p in station["refillPoint"]]
     assert len(sites) == 40 and len(points) == 200
-    rates = [rate["idG"] for p in points for product in p.get("energyProduct", []) for rate in product["aegiElectricEnergy"].get("energyRate", [])]
+    rates = [
+        rate["idG"]
+        for p in points
+        for product in p.get("energyProduct", [])
+        for rate in product["aegiElectricEnergy"].get("energyRate", [])
+    ]
     assert len(rates) == len(set(rates)) == (0 if version == "2.1.1" else 200)
     for ids in ([s["idG"] for s in sites], [p["idG"] for p in points], [t["idG"] for s in sites for t in s["energyInfrastructureStation"]]):
         assert len(ids) == len(set(ids))
@@ -79,18 +86,18 @@ def test_simulated_network(schemas: Schemas, version: str) -> None:
 def references(publication: dict[str, Any], package: str) -> set[tuple[str, str]]:
     """(id, version) of every site, station and point of a table, or of every reference of a status publication."""
     found = set()
-    body = publication[f"{package}EnergyInfrastructureTablePublication"] if f"{package}EnergyInfrastructureTablePublication" in publication else None
-    if body is not None:
-        for table in body["energyInfrastructureTable"]:
-            for site in table["energyInfrastructureSite"]:
-                found.add((site["idG"], site["versionG"]))
-                for station in site["energyInfrastructureStation"]:
-                    found.add((station["idG"], station["versionG"]))
-                    found |= {(p[f"{package}ElectricChargingPoint"]["idG"], p[f"{package}ElectricChargingPoint"]["versionG"]) for p in station["refillPoint"]}
+    table = publication.get(f"{package}EnergyInfrastructureTablePublication")
+    if table is not None:
+        for site in (site for one in table["energyInfrastructureTable"] for site in one["energyInfrastructureSite"]):
+            stations = site["energyInfrastructureStation"]
+            points = [point[f"{package}ElectricChargingPoint"] for station in stations for point in station["refillPoint"]]
+            found |= {(node["idG"], node["versionG"]) for node in (site, *stations, *points)}
         return found
     for site in publication[f"{package}EnergyInfrastructureStatusPublication"]["energyInfrastructureSiteStatus"]:
         nodes = [site, *site["energyInfrastructureStationStatus"]]
-        nodes += [p[f"{package}ElectricChargingPointStatus"] for s in site["energyInfrastructureStationStatus"] for p in s["refillPointStatus"]]
+        nodes += [
+            p[f"{package}ElectricChargingPointStatus"] for s in site["energyInfrastructureStationStatus"] for p in s["refillPointStatus"]
+        ]
         found |= {(node["reference"]["idG"], node["reference"]["versionG"]) for node in nodes}
     return found
 
@@ -117,7 +124,9 @@ def test_sample_of_the_real_service(shared: Path) -> None:
     for evse in raw["evses"]:
         evse["last_updated"] = site["energyInfrastructureStation"][0]["versionG"]
     view = location(raw | {"last_updated": site["versionG"]})
-    at, made = (parse(text)[0] for text in (table["versionG"], expected["exchangeInformation"]["dynamicInformation"]["messageGenerationTimestamp"]))
+    at, made = (
+        parse(text)[0] for text in (table["versionG"], expected["exchangeInformation"]["dynamicInformation"]["messageGenerationTimestamp"])
+    )
     assert at and made
     form = forms()["datex2-3.6.json"]
     fragment = form.fragment(view)
@@ -149,53 +158,6 @@ def test_examples_of_the_specification(shared: Path, schemas: Schemas, version: 
     for name in NAMES:
         if locations or name.startswith("tariffs"):
             check(schemas, found, name)
-
-
-RICH = {
-    **cpo.location("2.3.0", 1), "parking_type": "PARKING_GARAGE", "directions": [{"language": "fi", "text": "Rampista alas"}],
-    "facilities": ["WIFI", "CAFE", "TRAIN_STATION", "NATURE"], "owner": {"name": "Omistaja Oy"}, "help_phone": "09 123 456",
-    "operator": {"name": "Lataus Oy", "website": "https://lataus.example/x?y=1&z=2", "logo": {"url": "https://lataus.example/l.png"}},
-    "opening_times": {
-        "twentyfourseven": False,
-        "regular_hours": [{"weekday": day, "period_begin": "07:00", "period_end": "02:00"} for day in (1, 2, 3)],
-        "exceptional_closings": [{"period_begin": "2026-12-24T10:00:00Z", "period_end": "2026-12-26T22:00:00Z"}],
-    },
-    "energy_mix": {"is_green_energy": True, "energy_sources": [{"source": "WIND", "percentage": 100}], "energy_product_name": "Tuuli"},
-    "parking_places": [
-        {"id": "P1", "vehicle_types": ["PERSONAL_VEHICLE", "VAN"], "max_vehicle_weight": 3500, "max_vehicle_height": 250, "roofed": True},
-        {"id": "P2", "vehicle_types": ["DISABLED"], "lighting": True, "parking_space_length": 500},
-    ],
-    "images": [{"url": "https://lataus.example/a.jpg", "category": "ENTRANCE", "type": "jpeg"}], "charging_when_closed": False,
-    "related_locations": [{"latitude": "60.1700", "longitude": "24.9400", "name": {"language": "fi", "text": "Portti"}}], "state": "Uusimaa",
-}  # fmt: skip
-EVSE = {
-    **RICH["evses"][0], "evse_id": "FI*ABC*E1*1", "floor_level": "-2", "physical_reference": "2", "parking": [{"parking_id": "P1"}],
-    "accepted_service_providers": ["Ampeeri", "Voltti"], "parking_restrictions": ["CUSTOMERS"],
-    "capabilities": ["CHIP_CARD_SUPPORT", "CONTACTLESS_CARD_SUPPORT", "RESERVABLE", "REMOTE_START_STOP_CAPABLE"],
-    "status_schedule": [{"period_begin": "2026-12-01T00:00:00Z", "status": "INOPERATIVE"}],
-}  # fmt: skip
-TARIFF = {
-    **cpo.tariff("2.3.0"), "type": "AD_HOC_PAYMENT", "max_price": {"before_taxes": 40, "after_taxes": 50},
-    "tariff_alt_text": [{"language": "fi", "text": "0,36 €/kWh"}],
-    "elements": [
-        {"price_components": [{"type": "ENERGY", "price": 0.2, "vat": 25.5, "step_size": 1}],
-         "restrictions": {"start_time": "22:00", "end_time": "07:00", "day_of_week": ["SATURDAY"]}},
-        {"price_components": [{"type": "ENERGY", "price": 0.2912, "vat": 25.5, "step_size": 100}, {"type": "FLAT", "price": 0.5, "vat": 25.5}]},
-        {"price_components": [{"type": "PARKING_TIME", "price": 6, "vat": 25.5, "step_size": 60}], "restrictions": {"min_duration": 2700}},
-    ],
-}  # fmt: skip
-FACTS = {
-    "legal_name": "ABC Lataus Oyj", "helpdesk_phone": "+358 9123456", "helpdesk_email": "apu@abc.example", "organisation_number": "1234567-8",
-    "service_type": "unattended", "payment_means": ["qrCode", "website"], "payment_brands": ["visa"], "payment_service_providers": ["Maksu"],
-    "mobility_service_providers": ["Kulkija"], "roaming_platforms": ["Silta"], "station_power": 300000, "nuts1": "FI1", "toilet": True,
-    "catering": False, "roofed": True, "lighting": False,
-}  # fmt: skip
-
-
-def rich(**facts: Any) -> tuple[Any, Any]:
-    price = tariff(TARIFF)
-    raw = {**RICH, "evses": [EVSE, {**EVSE, "uid": "U2", "evse_id": "FI*ABC*E1*2"}]}
-    return location(raw, tariffs={"T1": price}, facts=facts), price
 
 
 def test_every_afir_item(schemas: Schemas) -> None:
@@ -231,7 +193,9 @@ def test_every_afir_item(schemas: Schemas) -> None:
     assert [one["recurringTimePeriodOfDay"][0]["endTimeOfPeriod"] for one in hours["validPeriod"]] == ["24:00:00", "02:00:00"]  # A14
     assert address["timeZone"] in ("+02:00", "+03:00")  # A15
     (vehicle,) = point["applicableForVehicles"]
-    assert vehicle["comVehicleCharacteristicsExtensionG"] and vehicle["grossWeightCharacteristic"][0]["grossVehicleWeight"] == 3.5  # A16, A17
+    assert (
+        vehicle["comVehicleCharacteristicsExtensionG"] and vehicle["grossWeightCharacteristic"][0]["grossVehicleWeight"] == 3.5
+    )  # A16, A17
     assert [one["numberOfSpaces"] for one in site["dedicatedParkingSpaces"]] == [1, 1]  # A18
     assert site["dedicatedParkingSpaces"][1]["userSpecific"] == [{"value": "personsWithDisabilities"}]  # A19
     (rate,) = point["energyProduct"][0]["aegiElectricEnergy"]["energyRate"]
@@ -253,58 +217,6 @@ def test_every_afir_item(schemas: Schemas) -> None:
     assert state["plannedRefillPointStatus"][0]["status"] == {"value": "inoperative"}
 
 
-def test_prices() -> None:
-    """What the driver pays, in groups that each are complete: 0.2912 € without tax are 0.37 € with it."""
-    view, price = rich()
-    (product,) = [json.loads(forms()["tariffs-datex2-3.7.json"].fragment(price) or b"")["aegiElectricEnergy"]["energyRate"][0]]
-    assert product["idG"] == "RATE*FI*ABC*T1" and product["ratePolicy"] == {"value": "adHoc"} and product["maximumDeliveryFee"] == 50
-    prices = [
-        (one["priceGroupIndex"], one["priceType"]["value"], one["value"], one.get("taxIncluded"), one["additionalInformation"]["values"][0]["value"])
-        for one in product["energyPrice"]
-    ]
-    assert prices == [
-        (1, "pricePerKWh", 0.25, True, "0.251 EUR per kWh; a period past midnight belongs to the day on which it begins"),
-        (1, "basePrice", 0.63, True, "0.6275 EUR per session"),
-        (1, "other", 0.13, True, "0.1255 EUR per minute of occupancy without charging; billed in steps of 60 s"),
-        (2, "pricePerKWh", 0.37, True, "0.365456 EUR per kWh; billed in steps of 100 Wh; when no earlier group applies"),
-        (2, "basePrice", 0.63, True, "0.6275 EUR per session"),
-        (2, "other", 0.13, True, "0.1255 EUR per minute of occupancy without charging; billed in steps of 60 s"),
-    ]
-    assert product["energyPrice"][2]["timeBasedApplicability"] == {"fromMinute": 45}
-
-
-def test_price_changes_go_into_the_status() -> None:
-    """A tariff that changed after the point's description is an update that refers to the rate of the table."""
-    changed = tariff({**TARIFF, "last_updated": "2026-05-01T00:00:00Z"})
-    view = location({**RICH, "evses": [EVSE]}, tariffs={"T1": changed})
-    known = forms()
-    site = json.loads(known["datex2-3.7.json"].fragment(view) or b"")
-    point = site["energyInfrastructureStation"][0]["refillPoint"][0]["aegiElectricChargingPoint"]
-    (rate,) = point["energyProduct"][0]["aegiElectricEnergy"]["energyRate"]
-    status = json.loads(known["statuses-datex2-3.7.json"].fragment(view) or b"")
-    state = status["energyInfrastructureStationStatus"][0]["refillPointStatus"][0]["aegiElectricChargingPointStatus"]
-    (update,) = state["energyRateUpdate"]
-    assert update["energyRateReference"] == {"targetClass": "EnergyRate", "idG": rate["idG"]}
-    assert update["energyPrice"] == rate["energyPrice"] and update["lastUpdated"] == "2026-05-01T00:00:00.000Z"
-    unchanged = location({**RICH, "evses": [EVSE]}, tariffs={"T1": tariff(TARIFF)})
-    assert b"energyRateUpdate" not in (known["statuses-datex2-3.7.json"].fragment(unchanged) or b"")
-
-
-def test_only_ad_hoc_prices_in_the_table() -> None:
-    """A contract's tariff is in the tariff publication, not at the point; one without type gives way to an ad hoc one."""
-    regular, untyped, typed = (tariff({**TARIFF, "id": name, "type": kind}) for name, kind in (("R", "REGULAR"), ("U", None), ("A", "AD_HOC_PAYMENT")))
-    connector = {**EVSE["connectors"][0], "tariff_ids": ["R", "U", "A", "missing"]}
-    views = {"R": regular, "U": untyped, "A": typed}
-    for names, expected in ((["R", "U", "A"], ["A"]), (["R", "U"], ["U"]), (["R"], [])):
-        view = location({**RICH, "evses": [{**EVSE, "connectors": [connector]}]}, tariffs={name: views[name] for name in names})
-        site = json.loads(forms()["datex2-3.7.json"].fragment(view) or b"")
-        point = site["energyInfrastructureStation"][0]["refillPoint"][0]["aegiElectricChargingPoint"]
-        rates = [one for product in point["energyProduct"] for one in product["aegiElectricEnergy"].get("energyRate", [])]
-        assert [one["idG"].split("*")[3] for one in rates] == expected
-        assert ("rates" in point) is (not expected), "payment means stand at the point when there is no price to carry them"
-    assert b'"contract"' in (forms()["tariffs-datex2-3.7.json"].fragment(regular) or b"")
-
-
 def test_hidden_objects_are_in_no_publication() -> None:
     hidden = location({**RICH, "publish": False})
     empty = location({**RICH, "evses": []})
@@ -320,26 +232,16 @@ def test_same_evse_id_twice_is_published_once(schemas: Schemas) -> None:
     found = everything([view], [])
     for name in NAMES[:4]:
         check(schemas, found, name)
-        assert found[f"{name}.json"].count(b'"idG":"FI*ABC*E1*1"') == (2 if "3.6" in name and not name.startswith("s") else 1 + ("3.6" in name))
-
-
-def test_a_tariff_that_cannot_be_written_is_kept_out_and_told_of() -> None:
-    """The location that names it stays, without the price."""
-    rejected: list[Any] = []
-    known = forms(rejected)
-    for broken, message in (({"currency": "€"}, "currency"), ({"max_price": {"before_taxes": 10**9}}, "amount")):
-        price = tariff({**TARIFF, **broken})
-        assert known["tariffs-datex2-3.7.json"].fragment(price) is None and known["tariffs-datex2-3.7.xml"].fragment(price) is None
-        assert [(name, message in text) for _, name, text in rejected] == [("tariffs-datex2-3.7", True)]
-        rejected.clear()
-        view = location({**RICH, "evses": [EVSE]}, tariffs={"T1": price})
-        assert b"energyRate" not in (known["datex2-3.7.json"].fragment(view) or b"energyRate")
-    assert rejected == []
+        assert found[f"{name}.json"].count(b'"idG":"FI*ABC*E1*1"') == (
+            2 if "3.6" in name and not name.startswith("s") else 1 + ("3.6" in name)
+        )
 
 
 @pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
 @given(chance=st.integers(0, 2**32), raw=members(RICH), evse=members(EVSE), price=members(TARIFF))
-@settings(max_examples=50, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_hostile_objects(schemas: Schemas, version: str, chance: int, raw: Any, evse: Any, price: Any) -> None:
     """Whatever a platform delivers, what is published is valid, and the same in both encodings."""
     random_ = random.Random(chance)

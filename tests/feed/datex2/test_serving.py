@@ -42,7 +42,9 @@ async def test_paths_and_encodings(app: Any, database: Database, schemas: Schema
         unchanged = await get(app, database, path, **{"if-none-match": json_.headers["etag"]})
         assert unchanged.status == 304
         assert (await get(app, database, f"{path}?format=csv")).status == 400
-    table = (await get(app, database, PATHS[0])).json()["payload"][0]["egiEnergyInfrastructureTablePublication"]["energyInfrastructureTable"]
+    table = (await get(app, database, PATHS[0])).json()["payload"][0]["egiEnergyInfrastructureTablePublication"][
+        "energyInfrastructureTable"
+    ]
     assert [(one["idG"], len(one["energyInfrastructureSite"])) for one in table] == [("FI*ABC", 3), ("FI*XYZ", 1)]
     document = (await call(app, "/swagger/openapi.json")).json()
     for path in PATHS:
