@@ -18,7 +18,9 @@ from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
 from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
 from ocpi_nap.feed.editions import forget
+from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.publications import public_forms
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
