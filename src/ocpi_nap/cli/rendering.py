@@ -7,17 +7,21 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import psycopg
 import uvloop
 from fasteners import InterProcessLock
+from psycopg_pool import PoolTimeout
 
 from ocpi_nap.app import DSN_VARIABLE, datex_options
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
 from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.datex2.places import european_clocks
 from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
 from ocpi_nap.feed.editions import forget
 from ocpi_nap.feed.forms import Form
@@ -86,6 +90,18 @@ async def _sampling(
     await Sampler(store, forms, schemas, found).run(stop)
 
 
+async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
+    """DATEX II gives time zones as offsets: all are made again within a minute of a change of clocks."""
+    known = european_clocks()
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=60)
+        if european_clocks() != known:
+            with suppress(psycopg.Error, PoolTimeout):
+                await renderer.forget_clocks()
+                known = european_clocks()
+
+
 async def _feed(settings: Settings, dsn: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,7 +133,8 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)
         bulk = BulkBuilder(db, renderer, folder, editions)
         sampling = _sampling(settings, db, store, forms, issues, stop)
-        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop), sampling)
+        watching = (sampling, _watch_clocks(renderer, stop))
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop), *watching)
     finally:
         store.close()
         fragments.close(folder)

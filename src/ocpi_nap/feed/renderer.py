@@ -219,6 +219,15 @@ class Renderer:
         if body.decode() != batch.state.operators:
             batch.state.operators, batch.state.operators_at = body.decode(), time.time()
 
+    async def forget_clocks(self) -> None:
+        """Have the forms without pages made again for all locations: they show what clocks are ahead of UTC, and clocks were changed."""
+        after = 0
+        while numbers := await sql.next_numbers(self._db, "location", after, _AT_ONCE):
+            async with self._turn:
+                with self.store.writing() as batch:
+                    batch.mark_stale("location", numbers)
+            after = numbers[-1]
+
     async def refresh(self) -> sql.Position:
         """Render what waits for the next edition; returns how far the change feed was read when that was decided."""
         forms = {kind: self._of(kind, paged=False) for kind in _ALL}

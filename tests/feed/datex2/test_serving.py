@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.model.register import Fact
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import put_facts
@@ -101,3 +108,29 @@ async def test_the_register_is_applied(app: Any, database: Database) -> None:
     assert await phones() == [None, "+358 9222222", None]
     body = json.dumps((await get(app, database, PATHS[0])).json())
     assert body.count("+358 9222222") == 1
+
+
+async def test_clocks_that_change(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offset of a time zone follows summer time, though nothing of the location changed."""
+    made = await Network.create(database)
+    await made.put(range(3))
+    await settled(database)
+    store = FragmentStore.open(tmp_path, writable=True)
+    try:
+        renderer = Renderer(database, store, FORMS, environments=("production",))
+
+        async def shown() -> set[bytes]:
+            await renderer.catch_up()
+            await renderer.refresh()
+            with store.reading() as reading:
+                fragments = [bytes(fragment) for *_, fragment in reading.scan("datex2-3.7.json")]
+            return {match[1] for fragment in fragments if (match := re.search(rb'"timeZone":"([^"]*)"', fragment))}
+
+        monkeypatch.setattr("ocpi_nap.feed.datex2.places.offset", lambda zone: "+03:00")
+        assert await shown() == {b"+03:00"}
+        monkeypatch.setattr("ocpi_nap.feed.datex2.places.offset", lambda zone: "+02:00")
+        assert await shown() == {b"+03:00"}
+        await renderer.forget_clocks()
+        assert await shown() == {b"+02:00"}
+    finally:
+        store.close()

@@ -73,6 +73,11 @@ def offset(zone: str | None) -> str | None:
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
+def european_clocks() -> str:
+    """What summer time makes of the offsets that are published: all of the EU changes at one moment."""
+    return offset("Europe/Helsinki") or ""
+
+
 def _address(view: LocationView, language: str) -> Json:
     """The house number stands apart where the street's text has it at its end."""
     doc = view.doc

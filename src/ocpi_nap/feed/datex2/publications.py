@@ -12,6 +12,7 @@ from ocpi_nap.feed.datex2.aegi import Aegi
 from ocpi_nap.feed.datex2.common import DatexOptions, Json, moment, texts
 from ocpi_nap.feed.datex2.egi import Egi, as_published
 from ocpi_nap.feed.datex2.guard import Guard, NotPublishable
+from ocpi_nap.feed.datex2.places import european_clocks
 from ocpi_nap.feed.datex2.table import load
 from ocpi_nap.feed.datex2.xml import XmlWriter, text
 from ocpi_nap.feed.forms import Envelope, Form
@@ -137,7 +138,7 @@ class _Frame:
         """The JSON and the XML form of a publication; ``given`` has json_… and xml_… members of Form. The AFIR package has prices."""
         encodings = {part: {k[len(part) + 1 :]: v for k, v in given.items() if k.startswith(part)} for part in ("json", "xml")}
         for encoding in encodings.values():
-            encoding["made_with"] = _raw(self._options)
+            encoding["made_with"] = f"{_raw(self._options)} {european_clocks()}"
             encoding["prices"] = self.package == "aegi" and rows == "location"
         return [
             Form(
