@@ -12,7 +12,19 @@ from datetime import datetime
 from typing import Any
 
 from ocpi_nap.feed.datex2 import common, places
-from ocpi_nap.feed.datex2.common import CONNECTORS, DOMESTIC, STATUSES, DatexOptions, Json, display_texts, kept, literal, moment, texts
+from ocpi_nap.feed.datex2.common import (
+    CONNECTORS,
+    DOMESTIC,
+    STATUSES,
+    DatexOptions,
+    Json,
+    display_texts,
+    kept,
+    literal,
+    moment,
+    texts,
+    version_of,
+)
 from ocpi_nap.feed.datex2.hours import operating_hours
 from ocpi_nap.feed.datex2.organisations import helpdesk, operator, owner, provider
 from ocpi_nap.feed.datex2.payments import payment
@@ -204,7 +216,7 @@ class Aegi:
     def _point_status(self, identity: str, evse: EvseView, view: LocationView, newest_price: datetime | None) -> Json:
         row = evse.row
         found: Json = {
-            "reference": {"targetClass": "FacilityObject", "idG": identity, "versionG": moment(row.modified_at)},
+            "reference": {"targetClass": "FacilityObject", "idG": identity, "versionG": version_of(row.modified_at)},
             "lastUpdated": moment(row.status_at),
             "operationStatus": _OPERATION.get(row.status) or _OPERATION["UNKNOWN"], "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"],
         }  # fmt: skip

@@ -72,6 +72,10 @@ def moment(value: datetime) -> str:
     return shown[:-6] + "Z"
 
 
+version_of = lru_cache(maxsize=4096)(moment)
+"""For descriptions: those of a place often changed together."""
+
+
 def url(value: Any) -> str | None:
     """An absolute http(s) URL that every reader of xs:anyURI takes, else None."""
     return value if isinstance(value, str) and len(value) <= LONGEST and _URL.fullmatch(value) else None
