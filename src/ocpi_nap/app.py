@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.datex2.common import DatexOptions
 from ocpi_nap.feed.limits import Limits, read_networks
 from ocpi_nap.feed.relay import MqttRelay
 from ocpi_nap.feed.terms import Terms, read_sunsets
@@ -75,6 +76,14 @@ def identity(settings: Settings) -> OwnIdentity:
         "logo": {"url": logo, "thumbnail": logo, "category": "OPERATOR", "type": "png", "width": 32, "height": 32},
     }
     return OwnIdentity(settings.versions_url, settings.country_code.upper(), settings.party_id.upper(), details)
+
+
+def datex_options(settings: Settings) -> DatexOptions:
+    """Who publishes: our own country and party."""
+    return DatexOptions(
+        country=settings.country_code.upper(), national_identifier=settings.party_id.upper(), language=settings.datex_language,
+        text_language=settings.text_language,
+    )  # fmt: skip
 
 
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:

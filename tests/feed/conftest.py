@@ -21,13 +21,16 @@ from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.store.database import Database
 
+PAGED = tuple(form for form in FORMS if form.paged)
+"""What most tests serve: DATEX II has tests of its own."""
+
 
 @asynccontextmanager
 async def serving(
     db: Database,
     folder: Path,
     *,
-    forms: Sequence[Form[Any]] = FORMS,
+    forms: Sequence[Form[Any]] = PAGED,
     environments: tuple[str, ...] = ("production", "test"),
     seconds: float = 60,
     options: ApiOptions | None = None,

@@ -94,6 +94,9 @@ async def load(db: Database, operators: list[dict[str, Any]], features: list[dic
                 "UPDATE evse_state SET status_at = %s WHERE uid_key = %s",
                 (datetime.fromisoformat(statuses[evse["id"]]["modifiedAt"]), V.id_key(evse["id"])),
             )
+    # what was changed behind the intake's back
+    await db.execute("INSERT INTO change (kind, location_pk) SELECT 'location', pk FROM location")
+    await db.notify("feed")
 
 
 async def test_the_real_samples_are_served_equal(api: Api, database: Database, shared: Path) -> None:

@@ -136,6 +136,11 @@ PUBLICATIONS: dict[str, tuple[str, type[Shape] | None]] = {
     "/locations": ("Locations with EVSEs and connectors, as GeoJSON", Locations),
     "/locations/statuses": ("Status of every EVSE", Statuses),
     "/tariffs": ("Tariffs", Tariffs),
+    "/locations/datex2-3.6": ("Locations in DATEX II 3.6", None),
+    "/locations/statuses/datex2-3.6": ("Statuses in DATEX II 3.6", None),
+    "/locations/datex2-3.7": ("Locations in DATEX II 3.7, AFIR packages", None),
+    "/locations/statuses/datex2-3.7": ("Statuses and price changes in DATEX II 3.7, AFIR packages", None),
+    "/tariffs/datex2-3.7": ("Tariffs in DATEX II 3.7, AFIR packages", None),
 }
 """By path: what it is called, and its shape where it is described here."""
 def _header(description: str) -> dict[str, Any]:

@@ -166,6 +166,12 @@ async def numbers_of_party(db: Database, table: Kind, country_code: str, party_i
     return [row[0] for row in await db.fetch_all(_NUMBERS_OF_PARTY.format(table=table), (country_code, party_id))]
 
 
+async def object_path(db: Database, table: Kind, pk: int) -> tuple[int, str] | None:
+    """(platform id, ``locations/FI/ABC/L1``) of a row, as issues name it."""
+    row = await db.fetch_one(f"SELECT platform_id, country_code, party_id, id FROM {table} WHERE pk = %s", (pk,))
+    return (row[0], "/".join((f"{table}s", *row[1:]))) if row else None
+
+
 async def load_parties(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:
     """(country_code, party_id, platform_id, published, name, url, details) of all operators, also of those not published."""
     return await db.fetch_all(_PARTIES, {"environments": environments})
