@@ -39,7 +39,7 @@ SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFF = """
-SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.source_last_updated, greatest(t.modified_at, t.withdrawn_at),
+SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.modified_at, greatest(t.modified_at, t.withdrawn_at),
        t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL, t.platform_id
 """
 _TARIFFS = f"""
@@ -124,7 +124,7 @@ class FeedTariff:
     party_id: str
     id: str
     doc: bytes
-    last_updated: datetime | None
+    last_updated: datetime
     modified_at: datetime
     visible: bool
     platform_id: int = 0

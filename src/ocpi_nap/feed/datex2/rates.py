@@ -63,7 +63,7 @@ def energy_rate(view: TariffView, language: str) -> Json | None:
     text = display_texts(doc.tariff_alt_text, language)
     rate: Json = {
         "idG": rate_id(view), "ratePolicy": literal("adHoc" if doc.type in AD_HOC else "contract"),
-        "lastUpdated": moment(view.row.last_updated or view.row.modified_at), "applicableCurrency": [doc.currency],
+        "lastUpdated": moment(view.row.last_updated), "applicableCurrency": [doc.currency],
         "rateName": texts(view.row.id, language),
         "maximumDeliveryFee": _amount(doc.max_price), "minimumDeliveryFee": _amount(doc.min_price),
         "additionalInformation": text, "energyPrice": energy_prices(doc, language), "overallPeriod": _validity(doc),
