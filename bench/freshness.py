@@ -36,7 +36,7 @@ def _spec(number: int) -> PlatformSpec:
     return PlatformSpec(f"push-{number}", network, "FI", party, f"token-of-{number}", changes_per_second=0)
 
 
-class _Listener:
+class MqttListener:
     """Remembers when each (EVSE, time) was seen."""
 
     def __init__(self) -> None:
@@ -67,43 +67,66 @@ class _Listener:
         await self._client.disconnect()
 
 
+async def platforms_of(nap: Nap, stack: AsyncExitStack) -> list[SimulatedPlatform]:
+    """The platforms, registered and pulled."""
+    platforms = [await stack.enter_async_context(SimulatedPlatform(_spec(n))) for n in range(_PLATFORMS)]
+    for platform in platforms:
+        await nap.onboard(platform)
+        await pull_platform(nap.context, platform.spec.name, full=True)
+    return platforms
+
+
+async def push_all(platforms: list[SimulatedPlatform], seconds: int) -> tuple[dict[tuple[str, str], float], float, int]:
+    """Push for some seconds; returns when each (EVSE, time) was sent, from when on they count, and how many were refused."""
+    sent: dict[tuple[str, str], float] = {}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_PLATFORMS)) as session:
+        began = time.perf_counter()
+        tasks = []
+        under_way: set[tuple[str, int, int]] = set()
+        for number, platform in zip(range(_RATE * (seconds + _WARM_UP)), itertools.cycle(platforms), strict=False):
+            await asyncio.sleep(max(0.0, began + number / _RATE - time.perf_counter()))
+            tasks.append(asyncio.create_task(_push(session, platform, sent, under_way)))
+        refused = sum(1 for taken in await asyncio.gather(*tasks) if not taken)
+    return sent, began + _WARM_UP, refused
+
+
+def delays_of(sent: dict[tuple[str, str], float], seen: dict[tuple[str, str], float], since: float) -> list[float]:
+    """Milliseconds from sending to arrival, sorted, of what was sent since a moment."""
+    return sorted((seen[key] - moment) * 1000 for key, moment in sent.items() if moment >= since)
+
+
 async def run(nap: Nap, seconds: int) -> dict[str, Any]:
     """Latency from sending the PATCH to the message's arrival, both seen by this process."""
     async with AsyncExitStack() as stack:
-        platforms = [await stack.enter_async_context(SimulatedPlatform(_spec(n))) for n in range(_PLATFORMS)]
-        for platform in platforms:
-            await nap.onboard(platform)
-            await pull_platform(nap.context, platform.spec.name, full=True)
-        listener = _Listener()
+        platforms = await platforms_of(nap, stack)
+        listener = MqttListener()
         await listener.connect(nap.mqtt_port)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_PLATFORMS)))
-        sent: dict[tuple[str, str], float] = {}
-        began = time.perf_counter()
-        tasks = []
-        for number, platform in zip(range(_RATE * (seconds + _WARM_UP)), itertools.cycle(platforms), strict=False):
-            await asyncio.sleep(max(0.0, began + number / _RATE - time.perf_counter()))
-            tasks.append(asyncio.create_task(_push(session, platform, sent)))
-        refused = sum(1 for status in await asyncio.gather(*tasks) if status != 200)
+        sent, since, refused = await push_all(platforms, seconds)
         await asyncio.wait_for(listener.all_of(sent), 10)
         await listener.close()
-    delays = sorted((listener.seen[key] - moment) * 1000 for key, moment in sent.items() if moment >= began + _WARM_UP)
+    delays = delays_of(sent, listener.seen, since)
     return {
         "mqtt_changes_per_second": len(delays) / seconds, "mqtt_p50_ms": delays[len(delays) // 2],
         "mqtt_p99_ms": delays[int(len(delays) * 0.99)], "mqtt_most_ms": delays[-1], "mqtt_failed": refused,
     }  # fmt: skip
 
 
-async def _push(session: aiohttp.ClientSession, platform: SimulatedPlatform, sent: dict[tuple[str, str], float]) -> int:
+async def _push(
+    session: aiohttp.ClientSession, platform: SimulatedPlatform, sent: dict[tuple[str, str], float], under_way: set[tuple[str, int, int]]
+) -> bool:
     network = platform.network
-    place = None
-    while place is None:
-        place = network.change_status(random.Random(), datetime.now(UTC))
-    i, j = place
+    free = [place for place in network.places if (platform.spec.name, *place) not in under_way]
+    i, j = random.choice(free)
     location, evse = network.locations[i], network.locations[i]["evses"][j]
-    body = {"status": evse["status"], "last_updated": format_ms(datetime.now(UTC))}
+    network.set_status(i, j, "AVAILABLE" if evse["status"] == "CHARGING" else "CHARGING", format_ms(datetime.now(UTC)))
+    body = {"status": evse["status"], "last_updated": evse["last_updated"]}
     url = f"{platform.state.receivers['locations']}/FI/{network.location_party(i).party_id}/{location['id']}/{evse['uid']}"
     assert platform.state.token_b is not None
     headers = {"Authorization": outbound_header(platform.state.token_b, "raw")}
+    place = (platform.spec.name, i, j)
+    under_way.add(place)  # a second push of the same EVSE could overtake this one
     sent[evse["evse_id"], body["last_updated"]] = time.perf_counter()
     async with session.patch(url, json=body, headers=headers) as answer:
-        return answer.status
+        taken = answer.status == 200 and (await answer.json())["status_code"] == 1000
+    under_way.discard(place)
+    return bool(taken)

@@ -1,6 +1,6 @@
 """Run all benchmarks, print the table, keep the figures in bench/history/ (named by version, commit and time).
 
-python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,reading,snapshots] [--no-history]
+python -m bench.run [--seconds 10] [--only pushes,crawl,freshness,streams,reading,snapshots,datex] [--no-history]
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import crawl, freshness, pushes, reading, snapshots, wrk
+from bench import crawl, datex, freshness, pushes, reading, snapshots, streams, wrk
 from bench.nap import running
 from ocpi_nap import __version__
 
 _HISTORY = Path(__file__).parent / "history"
-_PARTS = ("pushes", "crawl", "freshness", "reading", "snapshots")
+_PARTS = ("pushes", "crawl", "freshness", "streams", "reading", "snapshots", "datex")
 # name, what it is, target, at least (True) or at most
 _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("patch_per_second", "PATCH of an EVSE status, durable, 64 connections: a second", 4000, True),
@@ -40,11 +40,24 @@ _ROWS: tuple[tuple[str, str, float | None, bool], ...] = (
     ("mqtt_changes_per_second", "64 platforms pushing: changes a second", 500, True),
     ("mqtt_p50_ms", "… on MQTT after, median, ms", None, False),
     ("mqtt_p99_ms", "… on MQTT after, p99, ms", 100, False),
+    ("streams_per_second", "the same with 500 event streams and a follower of /changes: changes a second", 500, True),
+    ("streams_sse_p50_ms", "… on an event stream after, median, ms", None, False),
+    ("streams_sse_p99_ms", "… on an event stream after, p99, ms", 150, False),
+    ("streams_changes_p99_ms", "… in /changes after, p99, ms", 150, False),
+    ("streams_mqtt_p99_ms", "… on MQTT after, p99, ms", 150, False),
     ("page_per_second", "page of 500 locations, warm, gzip: a second", 1000, True),
     ("page_p99_ms", "… p99, ms", None, False),
     ("page_cold_ms", "… made anew, ms", 20, False),
     ("statuses_all_per_second", "all 19,800 statuses, warm, gzip: a second", 500, True),
     ("locations_all_per_second", "all 3,800 locations, warm, gzip: a second", None, True),
+    ("datex_3.6_table_s", "DATEX II 3.6 table of 10,000 sites from scratch, JSON and XML together: CPU s", 10, False),
+    ("datex_3.6_changed_s", "… with 1 % of them changed", 1, False),
+    ("datex_3.6_status_json_s", "DATEX II 3.6 statuses of 50,000 EVSEs from scratch, JSON: CPU s", 0.5, False),
+    ("datex_3.6_status_xml_s", "… XML", 1.5, False),
+    ("datex_3.7_table_s", "DATEX II 3.7 table of 10,000 sites from scratch, JSON and XML together: CPU s", 10, False),
+    ("datex_3.7_changed_s", "… with 1 % of them changed", 1, False),
+    ("datex_3.7_status_json_s", "DATEX II 3.7 statuses of 50,000 EVSEs from scratch, JSON: CPU s", 0.5, False),
+    ("datex_3.7_status_xml_s", "… XML", 1.5, False),
     ("worker_memory_mb", "memory of a worker with Finland's network, MB", 250, False),
     ("renderer_memory_mb", "… of the process that renders", 250, False),
     *(
@@ -79,6 +92,9 @@ async def _measure(parts: list[str], seconds: int, locations: int) -> dict[str, 
     figures: dict[str, Any] = {}
     for part in parts:
         print(f"{part} …", flush=True)
+        if part == "datex":  # needs no service
+            figures |= await asyncio.to_thread(datex.run)
+            continue
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
             async with running(folder / "data") as nap:
@@ -89,6 +105,8 @@ async def _measure(parts: list[str], seconds: int, locations: int) -> dict[str, 
                         figures |= await crawl.run(nap, locations)
                     case "freshness":
                         figures |= await freshness.run(nap, seconds)
+                    case "streams":
+                        figures |= await streams.run(nap, folder, seconds)
                     case "reading":
                         figures |= await reading.run(nap, seconds)
                     case "snapshots":

@@ -8,12 +8,16 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from ocpi_nap.feed.api import ApiOptions, create_api
+from ocpi_nap.feed.datex2.common import DatexOptions
+from ocpi_nap.feed.limits import Limits, read_networks
 from ocpi_nap.feed.relay import MqttRelay
+from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.intake.contacts import CountingAuthenticator
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.jobs import RepairQueue
@@ -50,6 +54,22 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
+def on_exit_signal(act: Callable[[], None]) -> None:
+    """Act on SIGTERM and SIGINT before the server does: it waits for open answers, and event streams never end by themselves."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def handle(number: int, frame: Any, before: Any = before) -> None:
+            loop.call_soon_threadsafe(act)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, handle)
+
+
 def identity(settings: Settings) -> OwnIdentity:
     """Who we are, with full business details (field lessons 4)."""
     logo = settings.business_logo or settings.public_url.rstrip("/") + "/swagger/favicon-32x32.png"
@@ -79,10 +99,37 @@ def site_options(settings: Settings) -> SiteOptions:
     )  # fmt: skip
 
 
+def datex_options(settings: Settings) -> DatexOptions:
+    """Who publishes: our own country and party."""
+    return DatexOptions(
+        country=settings.country_code.upper(), national_identifier=settings.party_id.upper(), language=settings.datex_language,
+        text_language=settings.text_language,
+    )  # fmt: skip
+
+
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
     """The OCPI client and the registry of this process."""
     client = await OcpiClient.open()
     return client, Registry(db, Vault.open(settings.data_dir), client, identity(settings), settings.allow_private_networks)
+
+
+def api_limits(settings: Settings) -> Limits:
+    """Whose requests are limited, and how far; raises ValueError when a setting cannot be read."""
+    trusted = read_networks(settings.trusted_proxies)
+    return Limits(settings.rate_limit, settings.rate_limit_anonymous, settings.rate_limit_named, trusted)
+
+
+def api_options(settings: Settings) -> ApiOptions:
+    """What the settings say about the public API; raises ValueError when one cannot be read."""
+    terms = Terms(
+        settings.licence_url, settings.source_url or settings.public_url, settings.source_name or settings.business_name,
+        read_sunsets(settings.deprecated_paths),
+    )  # fmt: skip
+    return ApiOptions(
+        publish_environments=settings.environments, strict_gzip=settings.strict_gzip, bulk_seconds=settings.bulk_seconds,
+        stream_listeners=settings.stream_listeners,
+        limits=api_limits(settings), terms=terms,
+    )  # fmt: skip
 
 
 class App:
@@ -133,8 +180,10 @@ class App:
         party = (settings.country_code.upper(), settings.party_id.upper())
         options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(counting, CredentialsService(registry), receiver, options)
-        self._api = create_api(db, settings.feed_dir, options=ApiOptions(settings.strict_gzip, settings.bulk_seconds))
+        self._api = create_api(db, settings.feed_dir, options=api_options(settings))
         self._site = create_site(db, registry, site_options(settings))
+        self._relay.limit(db, api_limits(settings), settings.mqtt_connections_per_minute)
+        on_exit_signal(self._api.state.end_streams)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]
         try:

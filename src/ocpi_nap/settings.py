@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,7 +20,12 @@ class Settings(BaseSettings):
     mqtt_url: str | None = Field(None, description="MQTT broker, mqtt[s]://user:password@host:port; absent: the embedded NATS.")
     mqtt_host: str = Field("127.0.0.1", description="Address the embedded broker listens on.")
     mqtt_port: int = Field(1883, description="TCP port of the embedded broker; 0 takes a free one.")
-    mqtt_retain: bool = Field(False, description="Publish status messages retained.")
+    mqtt_qos: int = Field(
+        0, ge=0, le=1, description="Publish with this QoS; 1 only with a broker that limits what it keeps for a session."
+    )
+    mqtt_retain: bool = Field(False, description="Publish messages retained.")
+    mqtt_objects: bool = Field(False, description="Publish changed locations and tariffs too, as location-v1 and tariff-v1.")
+    mqtt_connections_per_minute: int = Field(0, description="Connections to /mqtt that one address may open in a minute; 0 is no limit.")
     allow_private_networks: bool = Field(False, description="Accept loopback and private addresses and plain http as platform URLs.")
     party_id: str = Field("NAP", description="Our party id.")
     country_code: str = Field("FI", description="Our country code.")
@@ -40,7 +46,21 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
     snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
     bulk_seconds: int = Field(300, ge=1, description="Age at which a bulk file is made again when it is asked for and something changed.")
-    change_days: int = Field(7, description="How long the change feed is kept.")
+    text_language: str = Field("fi", pattern="^[a-z]{2}$", description="Language of names and addresses, which OCPI does not tell.")
+    datex_schemas: Path | None = Field(None, description="Folder with the official DATEX II schemas: samples are checked against them.")
+    datex_language: str = Field("en", pattern="^[a-z]{2}$", description="Language of DATEX II publications and operators' names in them.")
+    change_days: int = Field(7, description="How long changes are kept: the oldest cursor that still works.")
+    licence_url: str = Field("https://creativecommons.org/licenses/by/4.0/", description="Licence of the data, in each public answer.")
+    source_name: str = Field("", description="Whom to name as the source; empty: the business name.")
+    source_url: str = Field("", description="Address of the source; empty: the public URL.")
+    rate_limit: Literal["public", "all", "off"] = Field(
+        "public", description="Whose requests are limited: public leaves out loopback and private addresses."
+    )
+    rate_limit_anonymous: int = Field(300, description="Requests of an address in 5 minutes.")
+    rate_limit_named: int = Field(3000, description="The same for requests with a Digitraffic-User header.")
+    trusted_proxies: str = Field("", description="Addresses or networks of proxies whose X-Forwarded-For counts, by commas.")
+    stream_listeners: int = Field(2000, description="Event streams that a worker serves at once.")
+    deprecated_paths: str = Field("", description="Paths that will end, path=YYYY-MM-DD by commas: sent as Deprecation and Sunset.")
 
     @property
     def ocpi_url(self) -> str:

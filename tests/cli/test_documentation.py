@@ -13,6 +13,7 @@ import typer
 
 from ocpi_nap.cli import app
 from ocpi_nap.model.platform import PlatformSettings
+from ocpi_nap.model.register import FIELDS
 from ocpi_nap.registry import onboarding
 from ocpi_nap.settings import Settings
 
@@ -30,6 +31,13 @@ def shown(value: object) -> str:
 def test_every_setting_of_a_node() -> None:
     rows = dict(re.findall(r"^\| `(OCPI_NAP_\w+)` \| (.+?) \|", OPERATORS, re.MULTILINE))
     assert rows == {f"OCPI_NAP_{name.upper()}": shown(field.default) for name, field in Settings.model_fields.items()}
+
+
+def test_every_fact_of_the_register() -> None:
+    section = OPERATORS.split("## The operator register")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE) == [
+        (name, field.item, field.meaning) for name, field in FIELDS.items()
+    ]
 
 
 def test_every_setting_of_a_platform() -> None:

@@ -37,6 +37,21 @@ class Nap:
     url: str
     mqtt_port: int
     environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; returns when it answers."""
+        command = [sys.executable, "-m", "ocpi_nap", "serve", "--port", self.url.rpartition(":")[2], "--workers", "2"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        _await_health(self.url, self.process, self.log)
+
+    def stop(self) -> int:
+        """End it as an operator does; returns its exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(20)
 
     async def cli(self, *arguments: str, status: int = 0) -> str:
         """Run one command; returns its standard output (or error, when a failure is expected)."""
@@ -67,16 +82,12 @@ def nap(dsn: str, tmp_path: Path) -> Iterator[Nap]:
         "OCPI_NAP_MQTT_PORT": str(mqtt_port),
         "OCPI_NAP_ALLOW_PRIVATE_NETWORKS": "1",
     }
-    log = (tmp_path / "serve.log").open("wb")
-    command = [sys.executable, "-m", "ocpi_nap", "serve", "--port", str(port), "--workers", "2"]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    made = Nap(url, mqtt_port, environment, tmp_path / "serve.log")
     try:
-        _await_health(url, process, tmp_path / "serve.log")
-        yield Nap(url, mqtt_port, environment)
+        made.start()
+        yield made
     finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
+        made.stop()
 
 
 def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -144,8 +144,11 @@ def _packet(kind: int, content: bytes) -> bytes:
 async def _conforms(nap: Nap) -> None:
     """Every answer is what the OpenAPI document says."""
     document = json.loads((await read(nap, "/swagger/openapi.json"))[2])
-    for path in ("operators", "locations", "locations/all", "locations/statuses", "locations/statuses/all", "tariffs", "tariffs/all"):
-        answers = document["paths"][f"{API}/{path}"]["get"]["responses"]["200"]["content"]
+    for path in ("operators", "locations", "locations/all", "locations/statuses", "locations/statuses/all", "tariffs", "tariffs/all",
+                 "changes?since=0"):  # fmt: skip
+        described = document["paths"][f"{API}/{path.partition('?')[0]}"]["get"]["responses"]
+        assert set(described) >= {"200", "400", "429"} and "RateLimit" in described["200"]["headers"]
+        answers = described["200"]["content"]
         schemas = [content["schema"] for content in answers.values() if content.get("schema")]
         assert schemas, path
         body = json.loads((await read(nap, f"{API}/{path}"))[2])
@@ -184,7 +187,7 @@ async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
             pass
     guide = GUIDE.read_text().replace("http://127.0.0.1:8000", nap.url)
     examples = re.findall(r"```console\n\$ curl (.*?)\"?(http\S+?)\"?\n(.*?)\n```", guide, re.DOTALL)
-    assert len(examples) == 7
+    assert len(examples) == 9
     for options, url, printed in examples:
         accepted = {"Accept-Encoding": "gzip" if "--compressed" in options else "identity"}
         status, _, body = await read(nap, url.removeprefix(nap.url), **accepted)

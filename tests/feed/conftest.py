@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,19 @@ from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.store.database import Database
 
+PAGED = tuple(form for form in FORMS if form.paged)
+"""What most tests serve: DATEX II has tests of its own."""
+
 
 @asynccontextmanager
 async def serving(
     db: Database,
     folder: Path,
     *,
-    forms: Sequence[Form[Any]] = FORMS,
+    forms: Sequence[Form[Any]] = PAGED,
     environments: tuple[str, ...] = ("production", "test"),
     seconds: float = 60,
+    options: ApiOptions | None = None,
 ) -> AsyncIterator[Any]:
     """The application over what a renderer and a builder of snapshots keep in a folder."""
     store, stop = FragmentStore.open(folder / "fragments", writable=True), asyncio.Event()
@@ -36,7 +42,7 @@ async def serving(
     bulk = BulkBuilder(db, renderer, folder / "fragments", folder / "snapshots")
     running = [asyncio.create_task(work.run(stop)) for work in (renderer, snapshots, bulk)]
     try:
-        yield create_api(db, folder, options=ApiOptions(bulk_seconds=0), forms=forms, store=store)
+        yield create_api(db, folder, options=replace(options or ApiOptions(), bulk_seconds=0, patience=60), forms=forms, store=store)
     finally:
         stop.set()
         await asyncio.gather(*running)
@@ -47,6 +53,22 @@ async def serving(
 async def app(database: Database, tmp_path: Path) -> AsyncIterator[Any]:
     async with serving(database, tmp_path) as made:
         yield made
+
+
+Api = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+async def api(database: Database, tmp_path: Path) -> AsyncIterator[Api]:
+    """Makes applications, each with a renderer of its own: one more node. Takes the members of ApiOptions."""
+    async with AsyncExitStack() as stack:
+        made = itertools.count()
+
+        async def make(**options: Any) -> Any:
+            folder = tmp_path / f"node-{next(made)}"
+            return await stack.enter_async_context(serving(database, folder, options=ApiOptions(**options)))
+
+        yield make
 
 
 async def settled(db: Database) -> None:

@@ -15,8 +15,7 @@ from typing import Any
 from ocpi_nap.feed import fragments
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.render import LOCATIONS, STATUSES
+from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.views import LocationView
 from ocpi_nap.store.database import Database
@@ -26,6 +25,8 @@ from tests.feed.network import Network
 
 BASE = "/api/charging-network/v1"
 ENVIRONMENTS = ("production", "test")
+FORMS = (LOCATIONS, STATUSES, TARIFFS)
+"""Those with pages: they are rendered as soon as a row changes."""
 
 
 async def get(app: Any, db: Database, path: str, **headers: str) -> Reply:
@@ -155,7 +156,7 @@ _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from ocpi_nap.feed.fragments import Batch, FragmentStore
-from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 
@@ -169,8 +170,8 @@ def killing(self, row, paged=()):
 
 async def main():
     Batch.put = killing
-    renderer = Renderer(await Database.open(sys.argv[1]), FragmentStore.open(Path(sys.argv[2]), writable=True), FORMS,
-                        environments=("production", "test"))
+    renderer = Renderer(await Database.open(sys.argv[1]), FragmentStore.open(Path(sys.argv[2]), writable=True),
+                        (LOCATIONS, STATUSES, TARIFFS), environments=("production", "test"))
     await renderer.catch_up()
 
 asyncio.run(main())

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocpi_nap.feed.broker import EmbeddedBroker
-from ocpi_nap.feed.mqtt import StatusPublisher
+from ocpi_nap.feed.mqtt import Publisher
+from ocpi_nap.feed.teller import Teller
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model.platform import Operator, PlatformSettings
@@ -57,8 +58,9 @@ class Network:
 @asynccontextmanager
 async def publishing(db: Database, url: str, count: int = 1, *, environments: tuple[str, ...] = ("production",)) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    publishers = [StatusPublisher(db, url, publish_environments=environments) for _ in range(count)]
-    tasks = [asyncio.create_task(publisher.run(stop)) for publisher in publishers]
+    parts = [part for _ in range(count) for part in (Teller(db, publish_environments=environments),
+                                                     Publisher(db, url, publish_environments=environments))]  # fmt: skip
+    tasks = [asyncio.create_task(part.run(stop)) for part in parts]
     yield
     stop.set()
     await asyncio.gather(*tasks)

@@ -134,3 +134,18 @@ async def test_in_another_version(ocpi: Ocpi, version: str) -> None:
     assert ("tax_included" in shaped) == (other == "2.3.0") and shaped["elements"] == tariff(version)["elements"]
     old = (await ocpi.send("GET", "2.1.1/locations/FI/ABC/l1", token=token)).json()
     assert old["status_code"] == 1000 and old["data"]["evses"][0]["connectors"][0]["voltage"] == 230 and "publish" not in old["data"]
+
+
+@from_2_2_1
+@pytest.mark.holds("R179", "I-59")
+async def test_the_same_with_a_newer_time(cpo: Pusher, version: str) -> None:
+    """A push that only says a newer time is a change that the public sees; the same push again is none."""
+    await cpo.start()
+
+    async def told() -> list[tuple[Any, ...]]:
+        return await cpo.ocpi.db.fetch_all("SELECT t.modified_at FROM change c JOIN tariff t ON t.pk = c.tariff_pk")
+
+    await put(cpo, tariff(version), status=201)
+    for _ in range(2):
+        await put(cpo, {**tariff(version), "last_updated": at(2)}, status=200)
+        assert [f"{row[0]:%Y-%m-%dT%H:%M:%SZ}" for row in await told()] == [at(2)] * 2

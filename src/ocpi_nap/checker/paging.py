@@ -91,6 +91,7 @@ def _judge_lists(run: Run, found: Pull) -> None:
 def judge_links(run: Run, found: Pull) -> None:
     """Where the Links of a pull lead, and how they are written (R113–R117, I-49 to I-53)."""
     asked: set[str] = set()
+    answers = {seen.url: seen for seen in found.exchanges} | {page.url: page for page in found.pages}
     for page in found.pages:
         asked.add(page.url)
         values = page.all_headers("Link")
@@ -99,12 +100,12 @@ def judge_links(run: Run, found: Pull) -> None:
             run.findings.add("link-empty", f"Link is empty on {page.url}", page)
         target = link_of(page)
         if text and target is not None:
-            _judge_link(run, page, text, target, asked)
+            _judge_link(run, page, text, target, asked, answers)
         elif text and not _LINKS.fullmatch(text.strip()):
             run.findings.add("link-form", f"Link: {text}", page)
 
 
-def _judge_link(run: Run, page: Seen, text: str, target: str, asked: set[str]) -> None:
+def _judge_link(run: Run, page: Seen, text: str, target: str, asked: set[str], answers: dict[str, Seen]) -> None:
     add, shown = run.findings.add, f"Link: {text}"
     if not _LINKS.fullmatch(text.strip()):
         add("link-form", shown, page)
@@ -119,6 +120,8 @@ def _judge_link(run: Run, page: Seen, text: str, target: str, asked: set[str]) -
         return
     if url in asked:
         add("link-loop", shown, page)
+    elif url in answers and not answers[url].succeeded:
+        add("link-fails", f"{shown}, answered with {answers[url].outcome}", page)
     elif "offset=" not in url:
         add("link-cursor", shown, page)
     elif "date_from" in page.query and "date_from=" not in url:

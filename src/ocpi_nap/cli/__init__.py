@@ -14,6 +14,7 @@ from ocpi_nap.cli.db import db_app
 from ocpi_nap.cli.demo import demo
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.platform import platform_app
+from ocpi_nap.cli.register import register_app
 from ocpi_nap.cli.simulate import simulate
 from ocpi_nap.cli.snapshots import snapshots_app
 from ocpi_nap.cli.user import user_app
@@ -23,6 +24,7 @@ app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, p
                   help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
 app.add_typer(platform_app, name="platform")
 app.add_typer(db_app, name="db")
+app.add_typer(register_app, name="register")
 app.add_typer(snapshots_app, name="snapshots")
 app.add_typer(user_app, name="user")
 

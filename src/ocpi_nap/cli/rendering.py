@@ -6,21 +6,34 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
+import psycopg
 import uvloop
 from fasteners import InterProcessLock
+from psycopg_pool import PoolTimeout
 
-from ocpi_nap.app import DSN_VARIABLE
+from ocpi_nap.app import DSN_VARIABLE, datex_options
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
 from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.datex2.places import european_clocks
+from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
 from ocpi_nap.feed.editions import forget
-from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.publications import public_forms
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
+from ocpi_nap.feed.views import LocationView, TariffView
+from ocpi_nap.intake.issuelog import IssueLog
+from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.feed import object_path
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +61,47 @@ def run_feed() -> None:
         runner.run(_feed(settings, os.environ[DSN_VARIABLE]))
 
 
+def _report(issues: IssueLog, view: LocationView | TariffView, publication: str, message: str) -> None:
+    """An object that is kept out of a DATEX II publication is an issue of its platform (AFIR-FMT-01)."""
+    row = view.row
+    kind = "locations" if isinstance(view, LocationView) else "tariffs"
+    issue = Issue(publication, "not_datex2", f"kept out of the publication: {message}"[:255])
+    issues.add(row.platform_id, f"{kind}/{row.country_code}/{row.party_id}/{row.id}", [issue])
+
+
+async def _sampling(
+    settings: Settings, db: Database, store: fragments.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
+) -> None:
+    """Hold samples against the official schemas where they are given; what is not valid is an issue of its platform."""
+    if settings.datex_schemas is None:
+        return
+
+    async def found(form: Form[Any], pk: int, message: str) -> None:
+        log.error("row %d is not valid in %s: %s", pk, form.name, message)
+        named = await object_path(db, form.rows, pk)
+        if named is not None:
+            issues.add(*named, [Issue(form.name, "not_datex2", f"not valid by the official schema: {message}"[:255])])
+
+    try:
+        schemas = OfficialSchemas(settings.datex_schemas)
+    except SchemasMissing as error:
+        log.error("DATEX II is not checked against the official schemas: %s", error)
+        return
+    await Sampler(store, forms, schemas, found).run(stop)
+
+
+async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
+    """DATEX II gives time zones as offsets: all are made again within a minute of a change of clocks."""
+    known = european_clocks()
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), timeout=60)
+        if european_clocks() != known:
+            with suppress(psycopg.Error, PoolTimeout):
+                await renderer.forget_clocks()
+                known = european_clocks()
+
+
 async def _feed(settings: Settings, dsn: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,11 +125,16 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     db = await Database.open(dsn, max_size=4)
     store = fragments.FragmentStore.open(folder, writable=True)
     try:
-        renderer = Renderer(db, store, FORMS, environments=settings.environments, change_days=settings.change_days)
+        issues = IssueLog(db)
+        forms = public_forms(datex_options(settings), partial(_report, issues))
+        renderer = Renderer(db, store, forms, environments=settings.environments, change_days=settings.change_days)
         editions = settings.feed_dir / "snapshots"
-        forget(editions, {*(form.name for form in FORMS), *(edition_name(kind) for kind in FORMATS)})
+        forget(editions, {*(form.name for form in forms), *(edition_name(kind) for kind in FORMATS)})
         snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)
-        await asyncio.gather(renderer.run(stop), snapshots.run(stop), BulkBuilder(db, renderer, folder, editions).run(stop))
+        bulk = BulkBuilder(db, renderer, folder, editions)
+        sampling = _sampling(settings, db, store, forms, issues, stop)
+        watching = (sampling, _watch_clocks(renderer, stop))
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop), *watching)
     finally:
         store.close()
         fragments.close(folder)

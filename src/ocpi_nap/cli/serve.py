@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 import uvicorn
 import uvloop
 
-from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry
+from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
 from ocpi_nap.cli import rendering
 from ocpi_nap.cli.children import Child, orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
-from ocpi_nap.feed.mqtt import StatusPublisher
+from ocpi_nap.feed.mqtt import Publisher
+from ocpi_nap.feed.teller import Teller
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, TaskJob, Work, run_jobs
 from ocpi_nap.intake.tasks import run_task
@@ -41,6 +42,10 @@ _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
 def run(host: str, port: int, workers: int) -> None:
     """Start everything, serve until a signal, stop everything in order."""
     settings = load_settings()
+    try:
+        api_options(settings)
+    except ValueError as error:
+        raise CliError(f"A setting cannot be read: {error}.", "docs/operators.md lists them.") from None
     _check_port(host, port)
     with ExitStack() as stack:
         dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
@@ -58,7 +63,7 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
-            ws_max_size=1 << 18,
+            ws_max_size=1 << 18, proxy_headers=False,
         )  # fmt: skip
 
 
@@ -100,9 +105,13 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     parent = os.getppid()
     db = await Database.open(dsn)
     client, registry = await build_registry(db, settings)
-    publisher = StatusPublisher(db, publisher_url, retain=settings.mqtt_retain, publish_environments=settings.environments)
+    publisher = Publisher(
+        db, publisher_url, qos=settings.mqtt_qos, retain=settings.mqtt_retain, objects=settings.mqtt_objects,
+        publish_environments=settings.environments,
+    )  # fmt: skip
     work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry), _tasks(registry))
     tasks = (
+        Teller(db, publish_environments=settings.environments).run(stop),
         publisher.run(stop),
         run_jobs(db, dsn, stop, work, change_days=settings.change_days),
         orphaned(parent, stop),

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,16 +21,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
-from ocpi_nap.feed import render, schema
+from ocpi_nap.feed import changes, render, schema, stream
 from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
 from ocpi_nap.feed.files import EditionResponse
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, id_prefix
 from ocpi_nap.feed.http import NotAcceptable, PublicRules, refuses_gzip, respond
+from ocpi_nap.feed.limits import Limits, RateLimit
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
+from ocpi_nap.feed.parameters import BadParameter, read_operator
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.reader import FeedReader, NotReady
-from ocpi_nap.feed.selections import BadParameter, read_operator, read_selection
+from ocpi_nap.feed.schema import HEADERS, TOO_MANY
+from ocpi_nap.feed.selections import read_selection
+from ocpi_nap.feed.terms import StatedTerms, Terms
 from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
 
@@ -56,6 +60,14 @@ class ApiOptions:
 
     strict_gzip: bool = False
     bulk_seconds: float = 300
+    patience: float = 0.5
+    """Seconds that a request waits for what was committed before it to be rendered."""
+    publish_environments: tuple[str, ...] = ("production", "test")
+    """Of the changes; what pages and snapshots show, the renderer decides by the same setting."""
+    stream_listeners: int = 2000
+    stream_kept: int = 10_000
+    limits: Limits = field(default_factory=Limits)
+    terms: Terms = field(default_factory=Terms)
 
 
 class Api:
@@ -163,7 +175,7 @@ def choose_encoding(request: Request, offered: Collection[str]) -> str | None:
 
 
 def _described(model: Any, *media_types: str) -> dict[int | str, dict[str, Any]]:
-    found: dict[str, Any] = {} if model is None else {"model": model}
+    found: dict[str, Any] = {"headers": HEADERS} | ({} if model is None else {"model": model})
     if model is None or media_types == (_JSON,):
         found["content"] = {media_type.split(";")[0]: {} for media_type in media_types}
     return {
@@ -171,6 +183,7 @@ def _described(model: Any, *media_types: str) -> dict[int | str, dict[str, Any]]
         304: {"description": "Unchanged since the ETag or time you gave."},
         400: {"description": "A parameter is wrong.", "content": {"text/plain": {"schema": {"type": "string"}}}},
         406: {"description": "The request does not accept gzip.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        429: TOO_MANY,
     }
 
 
@@ -238,7 +251,7 @@ def create_api(
 ) -> Any:
     """The ASGI application of everything public; ``folder`` has the node's fragments and snapshots, ``store`` is that of a renderer
     in this process."""
-    api = Api(FeedReader(db, folder / "fragments", store), folder / "snapshots", forms, options)
+    api = Api(FeedReader(db, folder / "fragments", store, patience=options.patience), folder / "snapshots", forms, options)
     app = FastAPI(
         title="Charging network API", version=__version__, openapi_url="/swagger/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
@@ -262,6 +275,11 @@ def create_api(
              responses=_described(schema.Feature, _GEOJSON) | {404: {"description": "There is no such location."}})  # fmt: skip
     async def location(request: Request, operator: str, location_id: str) -> Response:
         return await api.location(request, operator, location_id)
+
+    hub = stream.Hub(db, most_listeners=options.stream_listeners, kept_events=options.stream_kept)
+    app.include_router(changes.router(changes.ChangeFeed(db, options.publish_environments), f"{BASE}/changes"))
+    app.include_router(stream.router(hub, db, f"{BASE}/stream/statuses"))
+    app.state.end_streams = hub.close
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
@@ -299,6 +317,8 @@ def create_api(
     app.add_exception_handler(NotReady, not_ready)
     app.add_exception_handler(HTTPException, on_error)
     app.add_exception_handler(Exception, on_error)
+    app.add_middleware(RateLimit, db=db, limits=options.limits, base=BASE)
+    app.add_middleware(StatedTerms, terms=options.terms, base=BASE)
     app.add_middleware(_Measured)
     app.add_middleware(PublicRules)
     return app

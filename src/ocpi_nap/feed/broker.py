@@ -109,9 +109,14 @@ class EmbeddedBroker:
             "server_name": "ocpi-nap",
             "listen": "127.0.0.1:-1",  # NATS' own protocol, which nobody uses: any free port
             "jetstream": {"store_dir": str(self._folder), "max_memory_store": 64 << 20, "max_file_store": 1 << 30},
-            "mqtt": {"listen": f"{self.host}:{self.port}", "no_auth_user": "anonymous", "max_ack_pending": 1000},
+            "mqtt": {
+                "listen": f"{self.host}:{self.port}",
+                "no_auth_user": "anonymous",
+                "max_ack_pending": 1000,
+                "consumer_inactive_threshold": "24h",  # what is kept for a session that does not come back
+            },
             "authorization": {"users": users},
-            "max_payload": 65536,
+            "max_payload": 1 << 20,
         }
 
     def _await_ready(self) -> None:

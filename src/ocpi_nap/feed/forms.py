@@ -21,6 +21,8 @@ class Envelope:
     """When anything in it last changed."""
     published_at: datetime
     """The time of this edition (DATEX II publicationTime)."""
+    generated_at: datetime | None = None
+    """When this answer was put together, where that is not the time of the edition (DATEX II messageGenerationTimestamp)."""
     groups: tuple[str, ...] = ()
     """The operators (``FI*ABC``) that have fragments in it, in feed order."""
     pagination: dict[str, Any] = field(default_factory=dict)
@@ -41,6 +43,8 @@ class Form(Generic[R]):
     """The kind of row that a fragment is made of."""
     fragment: Callable[[R], bytes | None]
     """The row's part; None when the row is not in this publication."""
+    made_with: str = ""
+    """What its fragments depend on besides the rows: all are rendered again when it differs from before."""
     head: Callable[[Envelope], bytes]
     tail: Callable[[Envelope], bytes]
     group_head: Callable[[str, Envelope], bytes] | None = None

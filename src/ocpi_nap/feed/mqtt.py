@@ -1,54 +1,130 @@
-"""Statuses to the MQTT broker: the change feed read in order from a durable position (contract section 7)."""
+"""The event log to the MQTT broker, in order from a durable position (contract section 7).
+
+The position moves when the broker has read the messages, whatever their QoS: after each batch we send an UNSUBSCRIBE of nothing, and
+brokers answer what comes over a connection in its order. So bytes written into a connection that is dying are told again.
+
+QoS 1 is opt-in: the embedded broker keeps such messages on disk for every persistent session that subscribed with QoS 1, whoever
+left it behind, and a full disk would end the publishing for all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 import psycopg
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
+from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter
 
+from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.store.changes import READER, ensure_position, next_statuses, store_position
+from ocpi_nap.store import changes, events
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.events import Event
 
 log = logging.getLogger(__name__)
 
-_PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Status messages published")
-_SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Status messages whose ids cannot stand in a topic")
-_GATHER = 0.015
-"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
+_PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
+_SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
+READER = "mqtt-events"
+_GATHER = 0.01
+"""Seconds between two looks at the log under load."""
+_BATCH = 1000
+"""Events that are read at once; about as many messages are under way at once."""
+_ACKNOWLEDGED = 30.0
+"""Seconds for the broker to acknowledge a batch."""
+_LARGEST = 1_000_000
+"""Bytes of a message; brokers end the connection over larger ones."""
+_NOTHING = "ocpi-nap/nothing"
 _LEADER = 8416
 _FORBIDDEN = frozenset("/+# \t\r\n\0")
+_text = msgspec.json.encode
+Message = tuple[str | None, bytes]
 
 
-def topic(country_code: str, party_id: str, location_id: str, evse_id: str) -> str | None:
-    """``status-v1/<cc>/<party>/<location>/<evse>``, or None when an id cannot be a topic level of the broker."""
-    for level in (country_code, party_id, location_id, evse_id):
+class BrokerAway(OSError):
+    """The broker does not answer, or the connection broke."""
+
+
+def topic(kind: str, *levels: str) -> str | None:
+    """``<kind>/<cc>/<party>/…``, or None when an id cannot be a topic level of the broker."""
+    for level in levels:
         if not level or level in ("*", ">") or not _FORBIDDEN.isdisjoint(level) or not level.isprintable():
             return None
-    return f"status-v1/{country_code}/{party_id}/{location_id}/{evse_id}"
+    return "/".join((kind, *levels))
 
 
-class StatusPublisher:
-    """Publishes every visible status change, from one node at a time."""
+def status_messages(event: Event) -> list[Message]:
+    """``status-v1/<cc>/<party>/<location>/<evse>``: the status of an event, or those of the EVSEs that appeared with it."""
+    if event.kind == "status":
+        assert event.status_at is not None
+        rows = [(event.evse_id or "", event.status or "", format_ms(event.status_at))]
+    else:
+        rows = [(evse_id, status, moment) for evse_id, status, moment in (event.evses or {}).get("appeared", [])]
+    return [
+        (topic("status-v1", event.country_code, event.party_id, event.id, evse_id), f'{{"status":"{status}","time":"{moment}"}}'.encode())
+        for evse_id, status, moment in rows
+    ]
+
+
+class _Client(Client):  # type: ignore[misc]
+    """A client that stays down: only a new one, from the stored position on, keeps the order."""
+
+    async def reconnect(self, delay: bool = False) -> None:
+        """Nothing."""
+
+
+class _Link:
+    """One connection to the broker."""
+
+    def __init__(self) -> None:
+        self.unacknowledged = PersistentStorage()
+        self.broken = asyncio.Event()
+        self._answered = asyncio.Event()
+        self.client = _Client(f"ocpi-nap-{uuid.uuid4().hex[:12]}", persistent_storage=self.unacknowledged)
+        self.client.on_disconnect = lambda *_, **__: self.broken.set()
+        self.client.on_unsubscribe = lambda *_: self._answered.set()
+
+    async def acknowledged(self) -> None:
+        """Return when the broker has everything; raises BrokerAway."""
+        self._answered.clear()
+        self.client.unsubscribe(_NOTHING)
+        had, broke = asyncio.create_task(self._all_answered()), asyncio.create_task(self.broken.wait())
+        try:
+            await asyncio.wait((had, broke), timeout=_ACKNOWLEDGED, return_when=asyncio.FIRST_COMPLETED)
+            if self.broken.is_set() or not had.done():
+                raise BrokerAway("the MQTT broker did not acknowledge")
+        finally:
+            had.cancel()
+            broke.cancel()
+
+    async def _all_answered(self) -> None:
+        await self._answered.wait()
+        await self.unacknowledged.wait_empty()
+
+
+class Publisher:
+    """Publishes what the event log tells, from one node at a time; ``objects``: locations and tariffs too, not only statuses."""
 
     def __init__(
-        self, db: Database, mqtt_url: str, *, retain: bool = False, publish_environments: tuple[str, ...] = ("production", "test")
-    ) -> None:
+        self, db: Database, mqtt_url: str, *, qos: int = 0, retain: bool = False, objects: bool = False,
+        publish_environments: tuple[str, ...] = ("production", "test"),
+    ) -> None:  # fmt: skip
         self._db = db
         self._url = urlsplit(mqtt_url)
+        self._qos = qos
         self._retain = retain
+        self._objects = objects
         self._environments = list(publish_environments)
         self._changed = asyncio.Event()
-        self._client: Any = None
-        self._connected = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; without the broker or the database it waits for them."""
@@ -58,18 +134,17 @@ class StatusPublisher:
                 try:
                     await self._lead(stop)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("publishing statuses was interrupted: %s", error)
+                    log.warning("publishing on MQTT was interrupted: %s", error)
+                except Exception:
+                    log.exception("publishing on MQTT failed")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-            if self._client is not None:
-                with suppress(Exception):
-                    await self._client.disconnect()
 
     async def _watch(self) -> None:
-        async for _ in self._db.listen("feed"):
+        async for _ in self._db.listen("event"):
             self._changed.set()
 
     async def _lead(self, stop: asyncio.Event) -> None:
@@ -78,46 +153,74 @@ class StatusPublisher:
             if not row or not row[0]:
                 return
             try:
-                await self._connect()
-                position = await ensure_position(conn, READER)
-                while not stop.is_set():
-                    self._changed.clear()
-                    await asyncio.wait_for(self._connected.wait(), 30)
-                    statuses, reached = await next_statuses(conn, position, self._environments)
-                    if reached == position:
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(self._changed.wait(), 1)
-                        continue
-                    for status in statuses:
-                        self._publish(*status)
-                    if not self._connected.is_set():
-                        continue  # the connection broke meanwhile: the same again, rather than not at all
-                    await store_position(conn, READER, reached)
-                    position = reached
-                    await asyncio.sleep(_GATHER)
-            except TimeoutError:
-                log.warning("the MQTT broker does not answer")
+                async with self._connected() as link:
+                    await self._publish_all(conn, link, stop)
             finally:
-                await conn.execute("SELECT pg_advisory_unlock(%s)", (_LEADER,))
+                if not conn.closed:
+                    await conn.execute("SELECT pg_advisory_unlock(%s)", (_LEADER,))
 
-    def _publish(self, country: str, party: str, location_id: str, evse_id: str, status: str, moment: Any) -> None:
-        name = topic(country, party, location_id, evse_id)
-        if name is None:
-            _SKIPPED.inc()
-            return
-        payload = f'{{"status":"{status}","time":"{format_ms(moment)}"}}'
-        self._client.publish(name, payload, qos=0, retain=self._retain)
-        _PUBLISHED.inc()
+    async def _publish_all(self, conn: changes.Conn, link: _Link, stop: asyncio.Event) -> None:
+        _, position = await changes.ensure_position(conn, READER)
+        while not stop.is_set():
+            self._changed.clear()
+            found = await events.after(self._db, position, _BATCH)
+            if link.broken.is_set():
+                raise BrokerAway("the connection to the MQTT broker broke")
+            if not found:
+                await self._idle(link, stop)
+                continue
+            await self._publish(link, found)
+            await link.acknowledged()
+            position = found[-1].seq
+            await changes.store_position(conn, READER, (0, position))
+            await asyncio.sleep(_GATHER)
 
-    async def _connect(self) -> None:
-        if self._client is not None:
-            return
-        client = Client(f"ocpi-nap-{uuid.uuid4().hex[:12]}")
+    async def _idle(self, link: _Link, stop: asyncio.Event) -> None:
+        waits = [asyncio.create_task(event.wait()) for event in (self._changed, link.broken, stop)]
+        await asyncio.wait(waits, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+
+    async def _publish(self, link: _Link, found: list[Event]) -> None:
+        objects = await shown(self._db, self._environments, found) if self._objects else {}
+        under_way = 0
+        for event in found:
+            messages = status_messages(event)
+            if self._objects and event.kind != "status":
+                messages.insert(0, (topic(f"{event.kind}-v1", event.country_code, event.party_id, event.id), self._object(event, objects)))
+            for name, payload in messages:
+                if name is None or len(payload) > _LARGEST:
+                    _SKIPPED.inc()
+                elif payload:
+                    link.client.publish(name, payload, qos=self._qos, retain=self._retain)
+                    _PUBLISHED.inc()
+                    under_way += 1
+            if under_way >= _BATCH:
+                await link.acknowledged()
+                under_way = 0
+
+    @staticmethod
+    def _object(event: Event, objects: Shown) -> bytes:
+        """The feature or tariff (nothing where it is hidden by now: its withdrawal follows), or the tombstone."""
+        if event.change != "removed":
+            return objects.get((event.kind, event.row_pk), (b"", b""))[0]
+        assert event.at is not None
+        return _text({"deleted": True, "reason": event.reason, "time": format_ms(event.at)})
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Link]:
+        link = _Link()
+        client: Any = link.client
         if self._url.username:
             client.set_auth_credentials(unquote(self._url.username), unquote(self._url.password or ""))
-        client.set_config({"reconnect_retries": -1, "reconnect_delay": 1})
-        client.on_connect = lambda *_: self._connected.set()
-        client.on_disconnect = lambda *_, **__: self._connected.clear()
         tls = self._url.scheme == "mqtts"
-        await client.connect(self._url.hostname, self._url.port or (8883 if tls else 1883), ssl=tls, version=MQTTv311, keepalive=30)
-        self._client = client
+        port = self._url.port or (8883 if tls else 1883)
+        try:
+            try:
+                await asyncio.wait_for(client.connect(self._url.hostname, port, ssl=tls, version=MQTTv311, keepalive=30), 10)
+            except (TimeoutError, Exception) as error:
+                raise BrokerAway(f"the MQTT broker does not answer: {error or type(error).__name__}") from None
+            yield link
+        finally:
+            with suppress(Exception):
+                await client.disconnect()

@@ -21,10 +21,8 @@ from ocpi_nap.store.database import Database
 log = logging.getLogger(__name__)
 
 _LATE = Counter("ocpi_nap_api_behind_total", "Answers given before the renderer had caught up with the database")
-_PATIENCE = 0.5
-"""Seconds that a request waits for the renderer."""
 _FIRST_PATIENCE = 10.0
-"""… while there is nothing to show yet: a new service fills its store."""
+"""Seconds that a request waits for the renderer while there is nothing to show yet: a new service fills its store."""
 _NAP = 0.002
 _POKE = 0.02
 """Wait after which the renderer is woken: its own notification may have been missed."""
@@ -35,10 +33,12 @@ class NotReady(Exception):
 
 
 class FeedReader:
-    """Reads one store; ``store`` shares that of a renderer in this process, else it is opened when first read."""
+    """Reads one store; ``store`` shares that of a renderer in this process, else it is opened when first read. ``patience`` is how long
+    (s) a request waits for the renderer."""
 
-    def __init__(self, db: Database, folder: Path, store: FragmentStore | None = None) -> None:
+    def __init__(self, db: Database, folder: Path, store: FragmentStore | None = None, *, patience: float = 0.5) -> None:
         self._db = db
+        self._patience = patience
         self._folder = folder
         self._store = store
         self._running: asyncio.Task[None] | None = None
@@ -84,7 +84,7 @@ class FeedReader:
     async def _sync(self) -> None:
         began = time.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE if self._shown else _FIRST_PATIENCE):
+            async with asyncio.timeout(self._patience if self._shown else _FIRST_PATIENCE):
                 try:
                     await self._reach(await sql.newest(self._db))
                 except (psycopg.Error, PoolTimeout) as error:
@@ -92,7 +92,7 @@ class FeedReader:
         self._shown = self._position() is not None
         if not self._shown:
             raise NotReady
-        if time.monotonic() - began >= _PATIENCE:
+        if time.monotonic() - began >= self._patience:
             _LATE.inc()
 
     async def _reach(self, wanted: sql.Position) -> None:

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ocpi_nap.feed.limits import Counts, Limits, client_key
+from ocpi_nap.store.database import Database
+
 Message = MutableMapping[str, Any]
 _PROTOCOLS = ("mqtt", "mqttv3.1")
 _CHUNK = 65536
@@ -16,6 +19,18 @@ class MqttRelay:
 
     def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
         self._host, self._port, self._tls = host, port, tls
+        self._counts: Counts | None = None
+        self._limits = Limits()
+        self._most = 0
+
+    def limit(self, db: Database, limits: Limits, connections_per_minute: int) -> None:
+        """Refuse an address's further connections in a minute (contract section 0); 0 is no limit."""
+        self._most, self._limits = connections_per_minute, limits
+        self._counts = Counts(db, "mqtt", 60) if connections_per_minute else None
+
+    def _too_many(self, scope: MutableMapping[str, Any]) -> bool:
+        client = client_key(scope, self._limits) if self._counts is not None else None
+        return self._counts is not None and client is not None and self._counts.add(client) > self._most
 
     async def __call__(
         self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -24,6 +39,10 @@ class MqttRelay:
         await receive()
         if scope["path"].rstrip("/") != "/mqtt":
             await send({"type": "websocket.close", "code": 4404})
+            return
+        if self._too_many(scope):
+            await send({"type": "websocket.http.response.start", "status": 429, "headers": [(b"retry-after", b"60")]})
+            await send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
             return
         chosen = next((p for p in _PROTOCOLS if p in scope.get("subprotocols", [])), None)
         try:

@@ -59,7 +59,10 @@ def _whole(value: Any) -> int | None:
 
 def _hours(hours: Hours) -> dict[str, Any]:
     shown: dict[str, Any] = {"twentyFourSeven": bool(hours.twentyfourseven)}
-    shown["regularHours"] = [{"weekday": h.weekday, "periodBegin": h.period_begin, "periodEnd": h.period_end} for h in hours.regular_hours]
+    shown["regularHours"] = [
+        {"weekday": h.weekday, "periodBegin": h.period_begin, "periodEnd": "00:00" if h.period_end == "24:00" else h.period_end}
+        for h in hours.regular_hours
+    ]  # midnight as OCPI writes it: not every reader of times takes 24:00
     for name, periods in (("exceptionalOpenings", hours.exceptional_openings), ("exceptionalClosings", hours.exceptional_closings)):
         if periods:
             shown[name] = [
@@ -173,7 +176,7 @@ def tariff(view: TariffView) -> bytes | None:
         mix = {"isGreenEnergy": doc.energy_mix.is_green_energy, "supplierName": doc.energy_mix.supplier_name,
                "energyProductName": doc.energy_mix.energy_product_name}  # fmt: skip
         shown["energyMix"] = {name: value for name, value in mix.items() if value is not None}
-    shown["lastUpdated"] = format_ms(row.last_updated or row.modified_at)
+    shown["lastUpdated"] = format_ms(row.last_updated)
     return encode(shown)
 
 

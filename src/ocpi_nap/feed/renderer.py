@@ -27,6 +27,7 @@ from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.register import facts_of
 
 log = logging.getLogger(__name__)
 R = TypeVar("R", sql.FeedLocation, sql.FeedTariff)
@@ -126,8 +127,8 @@ class Renderer:
 
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
-        names = [form.name for form in self.forms]
-        wanted = identity(__version__, names, sorted(self._environments), await sql.database_identity(self._db))
+        made = [(form.name, form.made_with) for form in self.forms]
+        wanted = identity(__version__, made, sorted(self._environments), await sql.database_identity(self._db))
         with self.store.reading() as reading:
             state = reading.state
         head = await sql.head(self._db)
@@ -218,6 +219,15 @@ class Renderer:
         if body.decode() != batch.state.operators:
             batch.state.operators, batch.state.operators_at = body.decode(), time.time()
 
+    async def forget_clocks(self) -> None:
+        """Have the forms without pages made again for all locations: they show what clocks are ahead of UTC, and clocks were changed."""
+        after = 0
+        while numbers := await sql.next_numbers(self._db, "location", after, _AT_ONCE):
+            async with self._turn:
+                with self.store.writing() as batch:
+                    batch.mark_stale("location", numbers)
+            after = numbers[-1]
+
     async def refresh(self) -> sql.Position:
         """Render what waits for the next edition; returns how far the change feed was read when that was decided."""
         forms = {kind: self._of(kind, paged=False) for kind in _ALL}
@@ -270,6 +280,9 @@ class Renderer:
     async def _locations(self, numbers: list[int], forms: list[Form[Any]]) -> list[Rendered]:
         rows = await sql.load_locations(self._db, self._environments, numbers)
         views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
+        facts = await facts_of(self._db, rows)
+        for view in views:
+            view.facts = facts.get(view.row.pk, {})
         if not any(form.prices for form in forms):
             return [_location(view, forms, None) for view in views]
         named = {view.row.pk: _named(view) for view in views}

@@ -136,5 +136,30 @@ PUBLICATIONS: dict[str, tuple[str, type[Shape] | None]] = {
     "/locations": ("Locations with EVSEs and connectors, as GeoJSON", Locations),
     "/locations/statuses": ("Status of every EVSE", Statuses),
     "/tariffs": ("Tariffs", Tariffs),
+    "/locations/datex2-3.6": ("Locations in DATEX II 3.6", None),
+    "/locations/statuses/datex2-3.6": ("Statuses in DATEX II 3.6", None),
+    "/locations/datex2-3.7": ("Locations in DATEX II 3.7, AFIR packages", None),
+    "/locations/statuses/datex2-3.7": ("Statuses and price changes in DATEX II 3.7, AFIR packages", None),
+    "/tariffs/datex2-3.7": ("Tariffs in DATEX II 3.7, AFIR packages", None),
 }
 """By path: what it is called, and its shape where it is described here."""
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+_RATE = {
+    "RateLimit-Policy": _header("Requests (`q`) in a window of so many seconds (`w`); absent where requests are not limited."),
+    "RateLimit": _header("Requests that remain (`r`) in this window, which ends in `t` seconds."),
+}
+HEADERS = {
+    "Link": _header('Licence (`rel="license"`) and source (`rel="via"`) of the data.'),
+    "Deprecation": _header("`true` where this path will end."),
+    "Sunset": _header("When it ends."),
+    **_RATE,
+}
+"""Headers of every answer with data."""
+TOO_MANY: dict[str, Any] = {
+    "description": "Too many requests from your address; a `Digitraffic-User` header that names you raises the limit.",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+    "headers": {**_RATE, "Retry-After": _header("Seconds to wait.")},
+}

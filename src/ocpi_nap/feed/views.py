@@ -66,7 +66,8 @@ class LocationView:
     @property
     def public(self) -> bool:
         """Nothing is published of a location without a public EVSE or coordinates (contract section 2)."""
-        return self.row.visible and bool(self.evses) and self.doc.coordinates is not None
+        point = self.doc.coordinates
+        return self.row.visible and bool(self.evses) and point is not None and None not in (point.latitude, point.longitude)
 
     @property
     def operator(self) -> dict[str, Any]:

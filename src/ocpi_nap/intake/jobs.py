@@ -22,6 +22,7 @@ from pgqueuer.models import Job
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.store import events
 from ocpi_nap.store.activity import count_operators, forget_old_pushes
 from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import Database
@@ -180,4 +181,4 @@ async def _hand_out(db: Database, queuer: PgQueuer, work: Work, round_number: in
             await queries.enqueue("rotate", payload, 0, dedupe_key=f"rotate/{platform_id}", on_conflict="skip")
     if round_number % 3600 == 0:
         await forget_old_pushes(db)
-        await db.execute("DELETE FROM change WHERE at < now() - %s * interval '1 day'", (change_days,))
+        await events.clear(db, change_days)

@@ -44,7 +44,9 @@ def _put(operation: Operation, row: TariffRow | None) -> Merged:
         if context.via == "push":
             raise stale()
         return Merged(row)
-    changed = created or doc != row.doc
+    # A push that only says a newer time says so on purpose; a pull may say it of everything each time (I-59).
+    restated = context.via == "push" and row.source_last_updated is not None and moment > row.source_last_updated
+    changed = created or doc != row.doc or restated
     if changed:
         row.modified_at = modified(row.modified_at, moment, context.received_at)
     row.doc, row.raw, row.source_version, row.via = doc, operation.raw_bytes, context.version.number, context.via

@@ -39,7 +39,7 @@ SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFF = """
-SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.source_last_updated, greatest(t.modified_at, t.withdrawn_at),
+SELECT t.pk, t.country_code, t.party_id, t.id, t.doc, t.modified_at, greatest(t.modified_at, t.withdrawn_at),
        t.withdrawn_at IS NULL AND o.platform_id IS NOT NULL, t.platform_id
 """
 _TARIFFS = f"""
@@ -124,7 +124,7 @@ class FeedTariff:
     party_id: str
     id: str
     doc: bytes
-    last_updated: datetime | None
+    last_updated: datetime
     modified_at: datetime
     visible: bool
     platform_id: int = 0
@@ -164,6 +164,12 @@ async def next_numbers(db: Database, table: Kind, after: int, count: int) -> lis
 async def numbers_of_party(db: Database, table: Kind, country_code: str, party_id: str) -> list[int]:
     """The numbers of an operator's rows."""
     return [row[0] for row in await db.fetch_all(_NUMBERS_OF_PARTY.format(table=table), (country_code, party_id))]
+
+
+async def object_path(db: Database, table: Kind, pk: int) -> tuple[int, str] | None:
+    """(platform id, ``locations/FI/ABC/L1``) of a row, as issues name it."""
+    row = await db.fetch_one(f"SELECT platform_id, country_code, party_id, id FROM {table} WHERE pk = %s", (pk,))
+    return (row[0], "/".join((f"{table}s", *row[1:]))) if row else None
 
 
 async def load_parties(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:

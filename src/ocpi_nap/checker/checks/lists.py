@@ -32,6 +32,8 @@ CHECKS = [
           "Nothing wrong, but some clients read the first link only."),
     Check("link-cursor", "paging", "note", "Links carry offset and limit.", f"R113, I-50, {_PAGED}",
           "Nothing to do for a NAP, which follows them as they are."),
+    Check("link-fails", "paging", "warning", "A Link leads to a page.", f"R113, {_PAGED}",
+          "Ask for your own Link: host, path and every parameter must be such that you answer it. The NAP goes on by offset."),
     Check("link-loop", "paging", "error", "Each Link leads further.", f"R117, I-53, {_PAGED}", "The offset in the Link must grow."),
     Check("link-elsewhere", "paging", "error", "A Link stays on the same host.", f"R115, {_PAGED}",
           "Build Links with the public host name, also behind a proxy."),

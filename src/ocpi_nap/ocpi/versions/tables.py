@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from ocpi_nap.model import timestamps
+from ocpi_nap.model.countries import ALPHA3
 from ocpi_nap.model.objects import (
     BusinessDetails,
     Connector,
@@ -99,17 +100,9 @@ def country(value: Any, path: str, reading: Reading) -> str | None:
     folded = found.strip().upper()
     if len(folded) == 2:
         reading.issue(path, "country_alpha2", "two letters where three are required", value)
-        return _ALPHA3.get(folded, folded)
+        return ALPHA3.get(folded, folded)
     reading.issue(path, "country_form", "not an ISO 3166-1 alpha-3 code", value)
     return folded if len(folded) == 3 else found
-
-
-_COUNTRIES = """
-AD:AND AL:ALB AT:AUT AX:ALA BA:BIH BE:BEL BG:BGR BY:BLR CH:CHE CY:CYP CZ:CZE DE:DEU DK:DNK EE:EST ES:ESP FI:FIN FR:FRA
-GB:GBR GR:GRC HR:HRV HU:HUN IE:IRL IS:ISL IT:ITA LI:LIE LT:LTU LU:LUX LV:LVA MC:MCO MD:MDA ME:MNE MK:MKD MT:MLT NL:NLD
-NO:NOR PL:POL PT:PRT RO:ROU RS:SRB SE:SWE SI:SVN SK:SVK SM:SMR TR:TUR UA:UKR US:USA VA:VAT
-"""
-_ALPHA3 = {pair[:2]: pair[3:] for pair in _COUNTRIES.split()}
 
 
 def price(value: Any, path: str, reading: Reading) -> Price | None:

@@ -101,6 +101,11 @@ def _link_without_limit(reply: Reply) -> None:
         reply.headers["Link"] = f'<{reply.base}{query.raw_path_qs}>; rel="next"'
 
 
+def _refuse_own_link(reply: Reply) -> None:
+    if reply.request.query.get("date_to") == "None":
+        raise Answered(refusal(404, 2000, message="no such page"))
+
+
 def _small(reply: Reply) -> None:
     assert reply.listing is not None
     if len(reply.data) > 3:
@@ -244,6 +249,8 @@ FAULTS = [
     Fault("link-without-brackets", "I-49", "the Link's URL has no angle brackets", after=_link('{url}; rel="next"'), told_as="link-form"),
     Fault("link-bare", "I-49", "the Link is only a URL", after=_link("{url}"), told_as="link-form"),
     Fault("link-empty", "I-49", "the last page has an empty Link", after=_lists(_empty_link)),
+    Fault("link-fails", "R113", "the Link's URL is one that the platform does not have", before=_refuse_own_link,
+          after=_link('<{url}&date_to=None>; rel="next"')),
     Fault("link-relative", "I-49", "the Link's URL is relative", after=_link('<{path}>; rel="next"')),
     Fault("links-several", "R114", "several links in one header", after=_link('<{url}&x=1>; rel="last", <{url}>; title="n"; rel="next"')),
     Fault("link-cursor", "I-50", "links carry a cursor", after=_cursor),

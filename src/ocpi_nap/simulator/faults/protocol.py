@@ -39,9 +39,9 @@ def _refusal(status: int) -> Any:
     return _when(lambda r: r.status == 401, lambda r: _set(r, status=status))
 
 
-def _unauthorised_as_200(reply: Reply) -> None:
-    if reply.status == 401:
-        reply.status, reply.envelope = 200, {**reply.envelope, "status_code": 2001, "status_message": "Unauthorized"}
+def _unauthorised_as_200(code: int, message: str) -> Any:
+    return _when(lambda r: r.status == 401,
+                 lambda r: _set(r, status=200, envelope={**r.envelope, "status_code": code, "status_message": message}))  # fmt: skip
 
 
 def _gateway(reply: Reply) -> None:
@@ -204,7 +204,9 @@ FAULTS = [
     Fault("refused-with-400", "I-1", "a wrong token is answered with 400", wire=_refusal(400)),
     Fault("refused-with-403", "I-1", "a wrong token is answered with 403", wire=_refusal(403)),
     Fault("refused-with-500", "I-1", "a wrong token is answered with 500", wire=_refusal(500)),
-    Fault("errors-as-200", "I-10", "a wrong token is answered with 200 and OCPI 2001", wire=_unauthorised_as_200),
+    Fault("errors-as-200", "I-10", "a wrong token is answered with 200 and OCPI 2001", wire=_unauthorised_as_200(2001, "Unauthorized")),
+    Fault("errors-as-3000", "I-10", "a token that cannot be read is answered with 200 and OCPI 3000", told_as="errors-as-200",
+          wire=_unauthorised_as_200(3000, "Generic server error")),
     Fault("wrong-token-accepted", "R7", "versions and details can be read with any token, so that its form cannot be learnt from them",
           versions=FROM_221),
     Fault("versions-refuse-token", "I-7", "the versions endpoint refuses requests that carry a token", before=_without_token,

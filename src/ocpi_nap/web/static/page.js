@@ -105,6 +105,8 @@ function ready(root) {
 
 document.addEventListener("DOMContentLoaded", () => {
   ready(document);
+  const here = document.querySelector(".side nav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - 16;
   for (const form of document.querySelectorAll("form[method=post]")) {
     form.addEventListener("submit", (event) => {
       if (event.defaultPrevented) return;

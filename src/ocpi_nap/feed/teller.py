@@ -1,0 +1,308 @@
+"""The writer of the event log: compares what the public may see now with what it was told, and tells the difference.
+
+One node at a time does it, in the order of the change feed; events, position and what was told commit together, so that a crash
+repeats and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import psycopg
+
+from ocpi_nap.model.timestamps import format_ms
+from ocpi_nap.store import events as sql
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
+
+log = logging.getLogger(__name__)
+
+_GATHER = 0.01
+"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
+_BATCH = 2000
+_LEADER = 8417
+_HIDDEN_STATUS = frozenset({"REMOVED", "PLANNED"})
+
+
+class _Coordinates(msgspec.Struct):
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class _Place(msgspec.Struct):
+    coordinates: _Coordinates | None = None
+
+
+class _Plugs(msgspec.Struct):
+    connectors: list[msgspec.Raw] = []
+
+
+_place = msgspec.json.Decoder(_Place).decode
+_plugs = msgspec.json.Decoder(_Plugs).decode
+
+
+def judge(row: JudgedLocation | None, snapshot: str) -> tuple[PublicLocation | None, str, dict[str, tuple[str, str, Any]]]:
+    """(what the public sees, or None and the reason; uid key -> (EVSE id, status, time)); the rule is that of ``render.location``."""
+    if row is None or not row.published:
+        return None, "operator_removed", {}
+    if row.withdrawn:
+        return None, row.withdrawn_reason or "withdrawn", {}
+    if not row.publish:
+        return None, "unpublished", {}
+    coordinates = _place(row.doc).coordinates
+    if coordinates is None:
+        return None, "no_coordinates", {}
+    evses = {uid: (evse_id, status, at) for uid, evse_id, doc, status, at in row.evses if _plugs(doc).connectors}
+    if not evses:
+        return None, "no_evses", {}
+    told: dict[str, list[str | None]] = {uid: [evse_id, snapshot] for uid, (evse_id, _, _) in evses.items()}
+    shown = PublicLocation(row.pk, row.country_code, row.party_id, row.id, coordinates.longitude, coordinates.latitude, told)
+    return shown, "", evses
+
+
+def includes(snapshot: str, xid: int) -> bool:
+    """Whether what a transaction wrote was seen in a snapshot ``xmin:xmax:running``."""
+    first, last, running = snapshot.split(":")
+    if xid < int(first):
+        return True
+    return xid < int(last) and str(xid) not in running.split(",")
+
+
+def _location_event(change: str, place: PublicLocation, **values: Any) -> Event:
+    return Event("location", change, place.country_code, place.party_id, place.id, place.location_pk, place.lon, place.lat, **values)
+
+
+class Draft:
+    """Events of one transaction, and what the public has been told after them."""
+
+    def __init__(self, told: dict[int, PublicLocation], judged: dict[int, JudgedLocation], snapshot: str) -> None:
+        self.told = told
+        self._judged = judged
+        self._snapshot = snapshot
+        self.events: list[Event] = []
+        self.touched: set[int] = set()
+        self._looked: set[int] = set()
+
+    def location(self, pk: int, *, described: bool) -> None:
+        """Compare a location with what was told of it, once; ``described``: its description changed."""
+        if pk in self._looked:
+            return
+        self._looked.add(pk)
+        self.touched.add(pk)
+        old = self.told.get(pk)
+        new, reason, evses = judge(self._judged.get(pk), self._snapshot)
+        if old is not None and new is None:
+            self._remove(old, reason)
+        elif old is not None and new is not None:
+            if (old.lon, old.lat) != (new.lon, new.lat):  # elsewhere: those who follow an area see it go or come
+                self._remove(old, "moved")
+                old = None
+            else:
+                self._change(old, new, evses, described)
+        if old is None and new is not None:
+            self.told[pk] = new
+            self.events.append(_location_event("added", new, evses={"appeared": _rows(evses.values()), "vanished": []}))
+
+    def _remove(self, old: PublicLocation, reason: str) -> None:
+        del self.told[old.location_pk]
+        gone = [told[0] for told in old.evses.values()]
+        self.events.append(_location_event("removed", old, reason=reason, evses={"appeared": [], "vanished": gone}))
+
+    def _change(self, old: PublicLocation, new: PublicLocation, evses: dict[str, tuple[str, str, Any]], described: bool) -> None:
+        kept = {uid for uid, told in old.evses.items() if uid in evses and told[0] == evses[uid][0]}
+        vanished = [told[0] for uid, told in old.evses.items() if uid not in kept]
+        appeared = [evse for uid, evse in evses.items() if uid not in kept]
+        for uid in kept:
+            new.evses[uid] = old.evses[uid]
+        self.told[new.location_pk] = new
+        if described or appeared or vanished:
+            self.events.append(_location_event("changed", new, evses={"appeared": _rows(appeared), "vanished": vanished}))
+
+    def status(self, row: ChangeRow) -> None:
+        """Tell a status, unless the EVSE is not seen, or its appearance told this very status."""
+        place = self.told.get(row.location_pk or 0)
+        told = place.evses.get(row.uid_key or "") if place else None
+        if place is None or told is None or row.status in _HIDDEN_STATUS:
+            return
+        if told[1] is not None:
+            if includes(told[1], row.xid):
+                return
+            told[1] = None
+            self.touched.add(place.location_pk)
+        self.events.append(
+            Event("status", "changed", place.country_code, place.party_id, place.id, place.location_pk, place.lon, place.lat,
+                  told[0], row.status, row.status_at)
+        )  # fmt: skip
+
+
+def _rows(evses: Iterable[tuple[str, str, Any]]) -> list[list[str]]:
+    return [[evse_id, status, format_ms(at)] for evse_id, status, at in evses]
+
+
+def _needs_look(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
+    """Whether a change may alter which locations and EVSEs are seen."""
+    if row.kind != "status":
+        return True
+    place = told.get(row.location_pk or 0)
+    return place is None or row.uid_key not in place.evses or row.status in _HIDDEN_STATUS
+
+
+class Teller:
+    """Writes the event log, on one node at a time."""
+
+    def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
+        self.db = db
+        self._environments = list(publish_environments)
+        self._changed = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write until told to stop; without the database it waits for it."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            while not stop.is_set():
+                try:
+                    await self._lead(stop)
+                except (psycopg.Error, OSError) as error:
+                    log.warning("writing events was interrupted: %s", error)
+                except Exception:
+                    log.exception("writing events failed")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 1)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async for _ in self.db.listen("feed"):
+            self._changed.set()
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        async with self.db.connection() as conn:
+            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,))).fetchone()
+            if not row or not row[0]:
+                return
+            try:
+                while not stop.is_set():
+                    self._changed.clear()
+                    if await self._batch(conn):
+                        await asyncio.sleep(_GATHER)
+                        continue
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._changed.wait(), 1)
+            finally:
+                if not conn.closed:
+                    await conn.execute("SELECT pg_advisory_unlock(%s)", (_LEADER,))
+
+    async def catch_up(self) -> None:
+        """Write everything that is committed now (tests and tools; the caller knows that nobody else writes)."""
+        async with self.db.connection() as conn:
+            while await self._batch(conn):
+                pass
+
+    async def _batch(self, conn: sql.Conn) -> bool:
+        """One step; False when nothing was to do."""
+        head = await sql.head(conn)
+        if not head.started:
+            await self._registry(conn, None)
+            return True
+        rows = await sql.next_changes(conn, (head.xid, head.id), _BATCH)
+        if not rows:
+            return False
+        first = next((i for i, row in enumerate(rows) if row.kind == "registry"), len(rows))
+        if first == 0:
+            await self._registry(conn, rows[0])
+        else:
+            await self._tell(conn, rows[:first])
+        return True
+
+    async def _tell(self, conn: sql.Conn, rows: Sequence[ChangeRow]) -> None:
+        """Statuses and objects, in order."""
+        async with conn.transaction():
+            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            head, snapshot = await sql.head(conn), await sql.snapshot(conn)
+            told = await sql.told_locations(conn, sorted({row.location_pk for row in rows if row.location_pk is not None}))
+            looks = {row.location_pk for row in rows if row.location_pk is not None and _needs_look(row, told)}
+            described = {row.location_pk for row in rows if row.kind in ("location", "location-new")}
+            judged = await sql.judged_locations(conn, self._environments, sorted(looks)) if looks else {}
+            draft = Draft(told, judged, snapshot)
+            tariffs = await self._tariffs(conn, sorted({row.tariff_pk for row in rows if row.tariff_pk is not None}))
+            for row in rows:
+                if row.tariff_pk is not None:
+                    draft.events += tariffs.pop(row.tariff_pk, [])
+                elif row.location_pk is not None:
+                    if row.location_pk in looks:
+                        draft.location(row.location_pk, described=row.location_pk in described)
+                    if row.kind == "status":
+                        draft.status(row)
+            head.xid, head.id = rows[-1].xid, rows[-1].id
+            await self._finish(conn, head, draft)
+
+    async def _finish(self, conn: sql.Conn, head: Head, draft: Draft) -> None:
+        shown = [draft.told[pk] for pk in sorted(draft.touched) if pk in draft.told]
+        await sql.tell_locations(conn, shown, [pk for pk in draft.touched if pk not in draft.told])
+        await sql.write(conn, head, draft.events)
+        await sql.advance(conn, head)
+
+    async def _tariffs(self, conn: sql.Conn, pks: list[int]) -> dict[int, list[Event]]:
+        """Events of tariffs; what was told of them is brought up to date."""
+        if not pks:
+            return {}
+        told, judged = await sql.told_tariffs(conn, pks), await sql.judged_tariffs(conn, self._environments, pks)
+        events: dict[int, list[Event]] = {}
+        shown: dict[int, tuple[str, str, str]] = {}
+        hidden: list[int] = []
+        for pk in pks:
+            row = judged.get(pk)
+            if row is not None and row.published and not row.withdrawn:
+                key = (row.country_code, row.party_id, row.id)
+                events[pk] = [Event("tariff", "changed" if pk in told else "added", *key, pk)]
+                shown[pk] = key
+            elif pk in told:
+                reason = "operator_removed" if row is None or not row.published else row.withdrawn_reason or "withdrawn"
+                events[pk] = [Event("tariff", "removed", *told[pk], pk, reason=reason)]
+                hidden.append(pk)
+        await sql.tell_tariffs(conn, {pk: key for pk, key in shown.items() if pk not in told}, hidden)
+        return events
+
+    async def _registry(self, conn: sql.Conn, row: ChangeRow | None) -> None:
+        """Operators or platforms changed (or the log begins): look at whatever that shows or hides.
+
+        In transactions of their own: each tells the difference to what was told, so after a crash the rest follows. What goes is
+        told before what comes: the same operator may have moved to another platform.
+        """
+        beginning = int((await sql.snapshot(conn)).split(":")[0])
+        told, now = await sql.operators(conn, self._environments)
+        changed = [key for key, digest in now.items() if key in told and told[key] != digest]
+        going, coming = await sql.affected(conn, self._environments, "location", changed)
+        for part in (*_parts(going), *_parts(coming)):
+            async with conn.transaction():
+                await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                head, snapshot = await sql.head(conn), await sql.snapshot(conn)
+                judged = await sql.judged_locations(conn, self._environments, part)
+                draft = Draft(await sql.told_locations(conn, part), judged, snapshot)
+                for pk in part:
+                    draft.location(pk, described=True)
+                await self._finish(conn, head, draft)
+        going, coming = await sql.affected(conn, self._environments, "tariff", None)
+        for part in (*_parts(going), *_parts(coming)):
+            async with conn.transaction():
+                await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                head = await sql.head(conn)
+                events = await self._tariffs(conn, part)
+                await sql.write(conn, head, [event for pk in part for event in events.get(pk, [])])
+                await sql.advance(conn, head)
+        async with conn.transaction():
+            head = await sql.head(conn)
+            head.started = True
+            head.xid, head.id = (beginning, 0) if row is None else (row.xid, row.id)
+            await sql.tell_operators(conn, now)
+            await sql.advance(conn, head)
+
+
+def _parts(pks: list[int]) -> list[list[int]]:
+    return [pks[start : start + _BATCH] for start in range(0, len(pks), _BATCH)]

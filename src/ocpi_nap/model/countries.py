@@ -1,0 +1,9 @@
+"""ISO 3166-1 codes of the countries that may occur: alpha-2 to alpha-3 and back."""
+
+_COUNTRIES = """
+AD:AND AL:ALB AT:AUT AX:ALA BA:BIH BE:BEL BG:BGR BY:BLR CH:CHE CY:CYP CZ:CZE DE:DEU DK:DNK EE:EST ES:ESP FI:FIN FR:FRA
+GB:GBR GR:GRC HR:HRV HU:HUN IE:IRL IS:ISL IT:ITA LI:LIE LT:LTU LU:LUX LV:LVA MC:MCO MD:MDA ME:MNE MK:MKD MT:MLT NL:NLD
+NO:NOR PL:POL PT:PRT RO:ROU RS:SRB SE:SWE SI:SVN SK:SVK SM:SMR TR:TUR UA:UKR US:USA VA:VAT
+"""
+ALPHA3 = {pair[:2]: pair[3:] for pair in _COUNTRIES.split()}
+ALPHA2 = {three: two for two, three in ALPHA3.items()}

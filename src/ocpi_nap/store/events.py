@@ -1,0 +1,330 @@
+"""SQL of the event log: what the public sees change, derived from the change feed by one writer, read by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.feed import PUBLISHED
+
+Conn = AsyncConnection[Any]
+
+
+@dataclass(slots=True)
+class Event:
+    """One row of the log; ``seq`` and ``at`` are given when it is written."""
+
+    kind: str
+    change: str
+    country_code: str
+    party_id: str
+    id: str
+    row_pk: int
+    lon: float | None = None
+    lat: float | None = None
+    evse_id: str | None = None
+    status: str | None = None
+    status_at: datetime | None = None
+    reason: str | None = None
+    evses: dict[str, Any] | None = None
+    seq: int = 0
+    at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Head:
+    """How far the log is: position in the change feed, last event."""
+
+    started: bool
+    xid: int
+    id: int
+    seq: int
+
+
+@dataclass(slots=True)
+class ChangeRow:
+    """One row of the change feed."""
+
+    xid: int
+    id: int
+    kind: str
+    location_pk: int | None
+    uid_key: str | None
+    tariff_pk: int | None
+    status: str | None
+    status_at: datetime | None
+
+
+@dataclass(slots=True)
+class PublicLocation:
+    """A location as the log has told it; ``evses``: uid key -> [EVSE id, snapshot in which its status was told, or None]."""
+
+    location_pk: int
+    country_code: str
+    party_id: str
+    id: str
+    lon: float | None
+    lat: float | None
+    evses: dict[str, list[str | None]]
+
+
+@dataclass(slots=True)
+class JudgedLocation:
+    """A location as it is stored, with what decides whether the public sees it."""
+
+    pk: int
+    country_code: str
+    party_id: str
+    id: str
+    doc: bytes
+    publish: bool
+    withdrawn: bool
+    withdrawn_reason: str | None
+    published: bool
+    evses: list[tuple[str, str, bytes, str, datetime]] = field(default_factory=list)
+    """Those that are not hidden: uid key, EVSE id, document, status, time."""
+
+
+@dataclass(slots=True)
+class JudgedTariff:
+    """A tariff as it is stored, with what decides whether the public sees it."""
+
+    pk: int
+    country_code: str
+    party_id: str
+    id: str
+    withdrawn: bool
+    withdrawn_reason: str | None
+    published: bool
+
+
+async def head(conn: Conn) -> Head:
+    """How far the log is."""
+    row = await (await conn.execute("SELECT started, xid::text::bigint, id, seq FROM event_head")).fetchone()
+    assert row is not None
+    return Head(*row)
+
+
+async def snapshot(conn: Conn) -> str:
+    """The transaction's own snapshot, ``xmin:xmax:running``."""
+    row = await (await conn.execute("SELECT pg_current_snapshot()::text")).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def next_changes(conn: Conn, position: tuple[int, int], count: int) -> list[ChangeRow]:
+    """Rows of the change feed after a position, in order, whose predecessors are all committed."""
+    cursor = await conn.execute(
+        "SELECT xid::text::bigint, id, kind, location_pk, uid_key, tariff_pk, status, status_at FROM change"
+        " WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT %s",
+        (str(position[0]), position[1], count),
+        binary=True,
+    )
+    return [ChangeRow(*row) for row in await cursor.fetchall()]
+
+
+async def told_locations(conn: Conn, pks: Sequence[int]) -> dict[int, PublicLocation]:
+    """What the log has told of these locations."""
+    cursor = await conn.execute("SELECT * FROM public_location WHERE location_pk = ANY(%s)", (list(pks),), binary=True)
+    return {row[0]: PublicLocation(*row) for row in await cursor.fetchall()}
+
+
+async def told_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+    """(country code, party, id) of these tariffs as the log has told them."""
+    cursor = await conn.execute("SELECT * FROM public_tariff WHERE tariff_pk = ANY(%s)", (list(pks),), binary=True)
+    return {row[0]: row[1:] for row in await cursor.fetchall()}
+
+
+_LOCATIONS = f"""
+WITH published AS ({PUBLISHED})
+SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.publish, l.withdrawn_at IS NOT NULL, l.withdrawn_reason, o.platform_id IS NOT NULL
+  FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
+ WHERE l.pk = ANY(%(pks)s)
+"""
+_EVSES = """
+SELECT e.location_pk, e.uid_key, e.public_id, e.doc, s.status, s.status_at
+  FROM evse e JOIN evse_state s USING (location_pk, uid_key)
+ WHERE e.location_pk = ANY(%(pks)s) AND s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED')
+ ORDER BY e.location_pk, e.ordinal, e.uid_key
+"""
+_TARIFFS = f"""
+WITH published AS ({PUBLISHED})
+SELECT t.pk, t.country_code, t.party_id, t.id, t.withdrawn_at IS NOT NULL, t.withdrawn_reason, o.platform_id IS NOT NULL
+  FROM tariff t LEFT JOIN published o USING (platform_id, country_code, party_id)
+ WHERE t.pk = ANY(%(pks)s)
+"""
+
+
+async def judged_locations(conn: Conn, environments: list[str], pks: Sequence[int]) -> dict[int, JudgedLocation]:
+    """The locations as they are now."""
+    params = {"environments": environments, "pks": list(pks)}
+    cursor = await conn.execute(_LOCATIONS.encode(), params, binary=True)
+    rows = {row[0]: JudgedLocation(*row) for row in await cursor.fetchall()}
+    for pk, *values in await (await conn.execute(_EVSES, params, binary=True)).fetchall():
+        if pk in rows:
+            rows[pk].evses.append(tuple(values))
+    return rows
+
+
+async def judged_tariffs(conn: Conn, environments: list[str], pks: Sequence[int]) -> dict[int, JudgedTariff]:
+    """The tariffs as they are now."""
+    cursor = await conn.execute(_TARIFFS.encode(), {"environments": environments, "pks": list(pks)}, binary=True)
+    return {row[0]: JudgedTariff(*row) for row in await cursor.fetchall()}
+
+
+_GONE = """
+WITH published AS ({published})
+SELECT p.{table}_pk FROM public_{table} p
+ WHERE NOT EXISTS (SELECT FROM {table} t JOIN published o USING (platform_id, country_code, party_id) WHERE t.pk = p.{table}_pk)
+ ORDER BY p.{table}_pk
+"""
+_COME = """
+WITH published AS ({published})
+SELECT t.pk FROM {table} t JOIN published o USING (platform_id, country_code, party_id)
+  LEFT JOIN public_{table} p ON p.{table}_pk = t.pk
+ WHERE t.withdrawn_at IS NULL AND (p.{table}_pk IS NULL OR %(all_of)s AND t.country_code || '*' || t.party_id = ANY(%(changed)s))
+ ORDER BY t.pk
+"""
+
+
+async def affected(conn: Conn, environments: list[str], table: str, changed: list[str] | None) -> tuple[list[int], list[int]]:
+    """After operators or platforms changed, the rows that the public sees no more, and those it may see now or sees differently.
+
+    ``changed``: operators (``CC*PPP``) whose description is another one now; None where it does not show in the rows.
+    """
+    params = {"environments": environments, "changed": changed or [], "all_of": changed is not None}
+    found = []
+    for query in (_GONE, _COME):
+        text = query.format(published=PUBLISHED, table=table).encode()
+        found.append([int(row[0]) for row in await (await conn.execute(text, params)).fetchall()])
+    return found[0], found[1]
+
+
+_DESCRIBED = f"SELECT country_code, party_id, md5(concat_ws('|', platform_id, name, url, details::text)) FROM ({PUBLISHED}) AS p"
+
+
+async def operators(conn: Conn, environments: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of the published operators by id: as the log has told them, and as they are now."""
+    told = await (await conn.execute("SELECT country_code || '*' || party_id, description FROM public_operator")).fetchall()
+    now = await (await conn.execute(_DESCRIBED.encode(), {"environments": environments})).fetchall()
+    return {str(key): str(value) for key, value in told}, {f"{country}*{party}": str(digest) for country, party, digest in now}
+
+
+async def tell_operators(conn: Conn, described: dict[str, str]) -> None:
+    """Remember the published operators."""
+    await conn.execute("DELETE FROM public_operator")
+    parties = [key.split("*", 1) for key in described]
+    await conn.execute(
+        "INSERT INTO public_operator SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])",
+        ([country for country, _ in parties], [party for _, party in parties], list(described.values())),
+    )
+
+
+async def write(conn: Conn, head: Head, events: Sequence[Event]) -> None:
+    """Append events behind the head, and wake their readers when the transaction commits; the head itself is stored by `advance`."""
+    if not events:
+        return
+    for event in events:
+        head.seq += 1
+        event.seq = head.seq
+    text = (
+        "COPY event (seq, kind, change, country_code, party_id, id, row_pk, lon, lat, evse_id, status, status_at, reason, evses) FROM STDIN"
+    )
+    async with conn.cursor().copy(text) as copy:
+        for e in events:
+            evses = None if e.evses is None else Jsonb(e.evses)
+            await copy.write_row(
+                (e.seq, e.kind, e.change, e.country_code, e.party_id, e.id, e.row_pk, e.lon, e.lat, e.evse_id, e.status, e.status_at,
+                 e.reason, evses)
+            )  # fmt: skip
+    await conn.execute("SELECT pg_notify('event', '')")
+
+
+async def tell_locations(conn: Conn, shown: Sequence[PublicLocation], hidden: Sequence[int]) -> None:
+    """Remember what the public sees of locations."""
+    if hidden:
+        await conn.execute("DELETE FROM public_location WHERE location_pk = ANY(%s)", (list(hidden),))
+    if shown:
+        columns = (
+            [p.location_pk for p in shown], [p.country_code for p in shown], [p.party_id for p in shown], [p.id for p in shown],
+            [p.lon for p in shown], [p.lat for p in shown], [Jsonb(p.evses) for p in shown],
+        )  # fmt: skip
+        await conn.execute(
+            "INSERT INTO public_location SELECT * FROM"
+            " unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::float8[], %b::float8[], %s::jsonb[])"
+            " ON CONFLICT (location_pk) DO UPDATE SET id = excluded.id, lon = excluded.lon, lat = excluded.lat, evses = excluded.evses",
+            columns,
+        )
+
+
+async def tell_tariffs(conn: Conn, shown: dict[int, tuple[str, str, str]], hidden: Sequence[int]) -> None:
+    """Remember what the public sees of tariffs."""
+    if hidden:
+        await conn.execute("DELETE FROM public_tariff WHERE tariff_pk = ANY(%s)", (list(hidden),))
+    if shown:
+        await conn.execute(
+            "INSERT INTO public_tariff SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[]) ON CONFLICT DO NOTHING",
+            (list(shown), *([key[i] for key in shown.values()] for i in range(3))),
+        )
+
+
+async def advance(conn: Conn, head: Head) -> None:
+    """Store the head."""
+    await conn.execute(
+        "UPDATE event_head SET started = %s, xid = %s::text::xid8, id = %s, seq = %s",
+        (head.started, str(head.xid), head.id, head.seq),
+    )
+
+
+_AFTER = """
+SELECT kind, change, country_code, party_id, id, row_pk, lon, lat, evse_id, status, status_at, reason, evses, seq, at
+  FROM event WHERE seq > %(after)s AND (%(operators)s::text[] IS NULL OR country_code || '*' || party_id = ANY(%(operators)s))
+   AND (%(west)s::float8 IS NULL OR kind = 'tariff'
+        OR lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s)
+ ORDER BY seq LIMIT %(count)s
+"""
+Box = tuple[float, float, float, float]
+"""West, south, east, north in degrees, edges included."""
+
+
+async def after(db: Database, seq: int, count: int, *, operators: Sequence[str] | None = None, box: Box | None = None) -> list[Event]:
+    """Events after a number, in order."""
+    west, south, east, north = box or (None, None, None, None)
+    params = {"after": seq, "count": count, "operators": list(operators) if operators else None,
+              "west": west, "south": south, "east": east, "north": north}  # fmt: skip
+    return [Event(*row) for row in await db.fetch_all(_AFTER, params)]
+
+
+_BOUNDS = """
+SELECT coalesce((SELECT id FROM feed_position WHERE reader = 'events-cleared'), 0), seq,
+       coalesce((SELECT min(e.seq) - 1 FROM event e WHERE e.at > now() - %s * interval '1 second'), seq)
+  FROM event_head
+"""
+
+
+async def bounds(db: Database, overlap_seconds: float = 0) -> tuple[int, int, int]:
+    """(last cleared event, last event, last event older than ``overlap_seconds``)."""
+    row = await db.fetch_one(_BOUNDS, (overlap_seconds,))
+    assert row is not None
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+_CLEAR = """
+WITH gone AS (DELETE FROM event WHERE at < now() - %s * interval '1 day' RETURNING seq)
+INSERT INTO feed_position SELECT 'events-cleared', '0', max(seq) FROM gone HAVING count(*) > 0
+    ON CONFLICT (reader) DO UPDATE SET id = excluded.id
+"""
+
+
+async def clear(db: Database, days: float) -> None:
+    """Forget events, and rows of the change feed that they were made from, after so many days."""
+    await db.execute(_CLEAR, (days,))
+    await db.execute(
+        "DELETE FROM change WHERE at < now() - %s * interval '1 day' AND (xid, id) <= (SELECT xid, id FROM event_head)", (days,)
+    )

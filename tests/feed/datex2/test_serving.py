@@ -1,0 +1,136 @@
+"""DATEX II over HTTP from the database on: paths, encodings, what makes an answer change (contract sections 0, 5 and 6)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.publications import FORMS
+from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.model.register import Fact
+from ocpi_nap.store.database import Database
+from ocpi_nap.store.register import put_facts
+from tests.asgi import Reply, call
+from tests.feed.conftest import settled
+from tests.feed.datex2.support import Schemas
+from tests.feed.network import Network
+
+BASE = "/api/charging-network/v1"
+PATHS = (
+    "locations/datex2-3.6", "locations/statuses/datex2-3.6", "locations/datex2-3.7", "locations/statuses/datex2-3.7", "tariffs/datex2-3.7",
+)  # fmt: skip
+
+
+async def get(app: Any, db: Database, path: str, **headers: str) -> Reply:
+    await settled(db)
+    return await call(app, f"{BASE}/{path}", headers={"accept-encoding": "gzip", **headers})
+
+
+async def test_paths_and_encodings(app: Any, database: Database, schemas: Schemas) -> None:
+    """The base path has the whole; JSON unless XML is asked for by Accept or format; limit=ALL leads to /all."""
+    made = await Network.create(database, "ABC", "XYZ")
+    await made.put(range(3))
+    await made.put([7], "XYZ")
+    await made.put_tariff()
+    for path in PATHS:
+        json_, whole = await get(app, database, path), await get(app, database, f"{path}/all")
+        assert json_.status == 200 and json_.headers["content-type"].startswith("application/json"), path
+        assert json_.body == whole.body and json_.headers["etag"] == whole.headers["etag"] and "last-modified" in json_.headers
+        moved = await get(app, database, f"{path}?limit=ALL")
+        assert (moved.status, moved.headers["location"]) == (302, f"{BASE}/{path}/all")
+        xml, formatted = await get(app, database, path, accept="application/xml"), await get(app, database, f"{path}/all?format=xml")
+        assert xml.headers["content-type"].startswith("application/xml") and xml.body == formatted.body
+        schemas.check_xml(xml.content, path[-3:])
+        unchanged = await get(app, database, path, **{"if-none-match": json_.headers["etag"]})
+        assert unchanged.status == 304
+        assert (await get(app, database, f"{path}?format=csv")).status == 400
+    table = (await get(app, database, PATHS[0])).json()["payload"][0]["egiEnergyInfrastructureTablePublication"][
+        "energyInfrastructureTable"
+    ]
+    assert [(one["idG"], len(one["energyInfrastructureSite"])) for one in table] == [("FI*ABC", 3), ("FI*XYZ", 1)]
+    document = (await call(app, "/swagger/openapi.json")).json()
+    for path in PATHS:
+        assert {"application/json", "application/xml"} <= set(document["paths"][f"{BASE}/{path}"]["get"]["responses"]["200"]["content"])
+
+
+async def test_what_changes_an_answer(app: Any, database: Database) -> None:
+    """A status changes the statuses and, by its version, the 3.6 table, not the 3.7 table; a price changes the AFIR publications."""
+    made = await Network.create(database)
+    await made.put_tariff()
+    await made.put(range(3))
+
+    async def tags() -> list[str]:
+        return [(await get(app, database, path)).headers["etag"] for path in PATHS]
+
+    first = await tags()
+    await made.status([1], "CHARGING")
+    second = await tags()
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, True, True, False]
+    body = (await get(app, database, PATHS[3])).json()["payload"]["aegiEnergyInfrastructureStatusPublication"]
+    stations = [site["energyInfrastructureStationStatus"][0] for site in body["energyInfrastructureSiteStatus"]]
+    states = [station["refillPointStatus"][0]["aegiElectricChargingPointStatus"]["status"]["value"] for station in stations]
+    assert states == ["available", "charging", "available"]
+    price = [{"price_components": [{"type": "ENERGY", "price": 0.5, "vat": 25.5, "step_size": 1}]}]
+    await made.put_tariff(elements=price)
+    third = await tags()
+    assert [a != b for a, b in zip(second, third, strict=True)] == [False, False, True, True, True]
+    assert (await get(app, database, PATHS[3])).content.count(b'"energyRateUpdate":[{') == 3
+    assert (await get(app, database, PATHS[2])).content.count(b'"value":0.63') == 3
+
+
+async def test_the_register_is_applied(app: Any, database: Database) -> None:
+    """An operator's fact at all its locations, a location's own before it; taken away again."""
+    made = await Network.create(database, "ABC", "XYZ")
+    await made.put([1, 2])
+    await made.put([3], "XYZ")
+
+    async def phones() -> list[str | None]:
+        body = (await get(app, database, PATHS[2])).json()["payload"]["aegiEnergyInfrastructureTablePublication"]
+        sites = [site for table in body["energyInfrastructureTable"] for site in table["energyInfrastructureSite"]]
+        units = [site.get("helpdesk", {}).get("afacAnOrganisation", {}).get("organisationUnit") for site in sites]
+        return [unit[0]["contactInformation"][0]["afacContactInformation"]["telephoneNumber"] if unit else None for unit in units]
+
+    async def put(location: str, value: str | None) -> None:
+        async with database.transaction() as conn:
+            assert await put_facts(conn, [Fact("FI", "ABC", location, "helpdesk_phone", value, "test", "me")]) == 1
+
+    assert await phones() == [None, None, None]
+    await put("", "+358 9111111")
+    assert await phones() == ["+358 9111111", "+358 9111111", None]
+    await put("l2", "+358 9222222")
+    assert await phones() == ["+358 9111111", "+358 9222222", None]
+    await put("", None)
+    assert await phones() == [None, "+358 9222222", None]
+    body = json.dumps((await get(app, database, PATHS[0])).json())
+    assert body.count("+358 9222222") == 1
+
+
+async def test_clocks_that_change(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offset of a time zone follows summer time, though nothing of the location changed."""
+    made = await Network.create(database)
+    await made.put(range(3))
+    await settled(database)
+    store = FragmentStore.open(tmp_path, writable=True)
+    try:
+        renderer = Renderer(database, store, FORMS, environments=("production",))
+
+        async def shown() -> set[bytes]:
+            await renderer.catch_up()
+            await renderer.refresh()
+            with store.reading() as reading:
+                fragments = [bytes(fragment) for *_, fragment in reading.scan("datex2-3.7.json")]
+            return {match[1] for fragment in fragments if (match := re.search(rb'"timeZone":"([^"]*)"', fragment))}
+
+        monkeypatch.setattr("ocpi_nap.feed.datex2.places.offset", lambda zone: "+03:00")
+        assert await shown() == {b"+03:00"}
+        monkeypatch.setattr("ocpi_nap.feed.datex2.places.offset", lambda zone: "+02:00")
+        assert await shown() == {b"+03:00"}
+        await renderer.forget_clocks()
+        assert await shown() == {b"+02:00"}
+    finally:
+        store.close()

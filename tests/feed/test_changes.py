@@ -1,0 +1,207 @@
+"""`GET /changes`: a copy that follows it stays equal to the network, and what it says of each change."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from ocpi_nap.feed.teller import Teller
+from ocpi_nap.store import events
+from tests.asgi import call
+from tests.e2e.cpo import location, tariff
+from tests.feed.conftest import Api
+from tests.feed.following import BASE, Copy, Network, tell
+from tests.interface import Ocpi
+
+HOSTILE = ("x", "-1", "1.5", "", " 1", "1 ", "1" * 19, "1" * 5000, "0x1", "١", "1;DROP", "\0", "null", "1e3", "+1")
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_copy_in_step(ocpi: Ocpi, api: Api, seed: int) -> None:
+    """/all and a cursor once, then only changes: equal to a fresh /all after any series of pushes, pulls and withdrawals."""
+    network, teller, chance = await Network(ocpi, seed).start(), Teller(ocpi.db), random.Random(seed)
+    app = await api()
+    for _ in range(15):
+        await network.change()
+    await tell(teller)
+    box = (24.0, 60.0, 25.0, 61.0)
+    copies = [await Copy(app).start(), await Copy(app, f"&operator={quote('FI*ABC')}").start(), await Copy(app, f"&bbox={box}").start()]
+    copies[2].query = "&bbox=" + ",".join(map(str, box))
+    for _ in range(60):
+        await network.change()
+        if chance.random() < 0.4:
+            await tell(teller)
+        if chance.random() < 0.3:
+            await chance.choice(copies).follow()
+    await tell(teller)
+    for copy in copies:
+        await copy.follow()
+    fresh = await Copy(await api()).load()
+    assert copies[0].held() == fresh.held()
+    assert copies[1].within(operator="FI*ABC") == fresh.within(operator="FI*ABC")
+    assert copies[2].within(box=box) == fresh.within(box=box)
+    assert copies[0].items, "nothing changed"
+
+
+async def _prepared(ocpi: Ocpi, api: Api) -> tuple[Any, str, Teller]:
+    """One operator with one Location; everything told."""
+    token, teller = await ocpi.platform("2.2.1"), Teller(ocpi.db)
+    await ocpi.send("PUT", "2.2.1/locations/FI/ABC/L1", location("2.2.1", 1), token=token)
+    await tell(teller)
+    return await api(), token, teller
+
+
+async def _cursor(app: Any) -> str:
+    """The end of the log, so that earlier changes do not come."""
+    cursor, more = (await call(app, f"{BASE}/changes")).json()["cursor"], True
+    while more:
+        page = (await call(app, f"{BASE}/changes?since={cursor}")).json()
+        cursor, more = page["cursor"], page["more"]
+    return str(cursor)
+
+
+async def test_what_a_change_says(ocpi: Ocpi, api: Api) -> None:
+    """Each kind once, with the objects as the REST API shows them."""
+    app, token, teller = await _prepared(ocpi, api)
+    cursor = await _cursor(app)
+
+    async def said() -> list[dict[str, Any]]:
+        nonlocal cursor
+        await tell(teller)
+        page = (await call(app, f"{BASE}/changes?since={cursor}")).json()
+        cursor = page["cursor"]
+        assert all(item["operator"] == "FI*ABC" for item in page["changes"])
+        return page["changes"]  # type: ignore[no-any-return]
+
+    path = "2.2.1/locations/FI/ABC/L1"
+    await ocpi.send("PATCH", f"{path}/U1", {"status": "CHARGING", "last_updated": "2026-02-01T10:00:00Z"}, token=token)
+    assert await said() == [
+        {"kind": "status", "change": "changed", "operator": "FI*ABC", "locationId": "L1", "evseIds": ["FI*ABC*E1"],
+         "time": "2026-02-01T10:00:00.000Z",
+         "status": {"evseId": "FI*ABC*E1", "modifiedAt": "2026-02-01T10:00:00.000Z", "status": "CHARGING"}}
+    ]  # fmt: skip
+    assert await said() == []  # never again
+    await ocpi.send("PATCH", path, {"name": "Uusi", "last_updated": "2026-02-01T11:00:00Z"}, token=token)
+    (item,) = await said()
+    shown = (await call(app, f"{BASE}/locations")).json()["features"][0]
+    assert (item["kind"], item["change"], item["locationId"], item["evseIds"]) == ("location", "changed", "L1", ["FI*ABC*E1"])
+    assert item["feature"] == shown and item["statuses"] == (await call(app, f"{BASE}/locations/statuses")).json()["statuses"]
+    await ocpi.send("PATCH", path, {"publish": False, "last_updated": "2026-02-01T12:00:00Z"}, token=token)
+    (item,) = await said()
+    assert (item["change"], item["reason"], item["evseIds"]) == ("removed", "unpublished", ["FI*ABC*E1"]) and "feature" not in item
+    await ocpi.send("PATCH", path, {"name": "Piilossa", "last_updated": "2026-02-01T12:30:00Z"}, token=token)
+    await ocpi.send("PATCH", f"{path}/U1", {"status": "BLOCKED", "last_updated": "2026-02-01T12:30:00Z"}, token=token)
+    assert await said() == []  # hidden, and stays so
+    await ocpi.send("PATCH", path, {"publish": True, "last_updated": "2026-02-01T13:00:00Z"}, token=token)
+    (item,) = await said()
+    assert (item["change"], item["statuses"][0]["status"]) == ("added", "BLOCKED")
+    await ocpi.send("PATCH", f"{path}/U1", {"status": "REMOVED", "last_updated": "2026-02-01T14:00:00Z"}, token=token)
+    assert [(item["change"], item["reason"]) for item in await said()] == [("removed", "no_evses")]
+    await ocpi.send("PUT", "2.2.1/tariffs/FI/ABC/T1", tariff("2.2.1"), token=token)
+    (item,) = await said()
+    assert (item["kind"], item["change"], item["tariffId"]) == ("tariff", "added", "T1")
+    assert item["tariff"] == (await call(app, f"{BASE}/tariffs")).json()["tariffs"][0]
+    await ocpi.send("DELETE", "2.2.1/tariffs/FI/ABC/T1", token=token)
+    assert [(item["change"], item["reason"]) for item in await said()] == [("removed", "deleted")]
+
+
+async def test_the_first_answer(ocpi: Ocpi, api: Api) -> None:
+    """Without since: a cursor, no changes, and what to do with it."""
+    app, _, _ = await _prepared(ocpi, api)
+    reply = await call(app, f"{BASE}/changes", headers={"accept-encoding": "identity"})
+    assert reply.status == 200 and reply.headers["content-type"] == "application/json"
+    page = reply.json()
+    assert page["changes"] == [] and "/locations/all" in page["note"]
+    assert page["more"] is True  # it reaches back far enough for a snapshot that is a little old
+    assert (await call(app, f"{BASE}/changes?since={page['cursor']}")).json()["changes"][0]["change"] == "added"
+
+
+@pytest.mark.parametrize("cursor", HOSTILE)
+async def test_hostile_cursors(api: Api, cursor: str) -> None:
+    app = await api()
+    for path in (f"changes?since={quote(cursor)}", f"stream/statuses?Last-Event-ID={quote(cursor) or '%20'}"):
+        reply = await call(app, f"{BASE}/{path}")
+        assert (reply.status, reply.body, reply.headers["content-type"]) == (400, b"Invalid cursor", "text/plain; charset=utf-8"), path
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["bbox=1,2,3", "bbox=a,b,c,d", "bbox=nan,0,1,1", "bbox=0,0,inf,1", "bbox=2,0,1,1", "bbox=0,0,1,91", "bbox=", "bbox=0,0,1,1,1",
+     "operator=FI", "operator=FI*ABCDEFGHIJKLMNOPQ", "operator=%00", "operator=" + ",".join(["FI*ABC"] * 101), "operator=FI*ÄÖÅ"],
+)  # fmt: skip
+async def test_hostile_filters(api: Api, query: str) -> None:
+    app = await api()
+    for path in ("changes?since=0&", "changes?", "stream/statuses?"):
+        reply = await call(app, f"{BASE}/{path}{quote(query, safe='=,*&%')}")
+        assert reply.status == 400 and reply.headers["content-type"].startswith("text/plain"), path
+
+
+async def test_an_expired_cursor(ocpi: Ocpi, api: Api) -> None:
+    """410 with a way on; a cursor of another database is none of ours either."""
+    app, token, teller = await _prepared(ocpi, api)
+    await events.clear(ocpi.db, 0)
+    for cursor in ("0", "999999"):
+        for path in (f"changes?since={cursor}", f"stream/statuses?Last-Event-ID={cursor}"):
+            reply = await call(app, f"{BASE}/{path}")
+            assert reply.status == 410 and b"/locations/all" in reply.body, path
+    copy = await Copy(app).start()
+    await ocpi.send("PATCH", "2.2.1/locations/FI/ABC/L1/U1", {"status": "BLOCKED", "last_updated": "2026-02-01T10:00:00Z"}, token=token)
+    await tell(teller)
+    await copy.follow()
+    assert [item["kind"] for item in copy.items] == ["status"]
+    assert await ocpi.db.fetch_all("SELECT 1 FROM change WHERE (xid, id) <= (SELECT xid, id FROM event_head)") != []
+
+
+async def test_a_slow_transaction_is_not_passed(ocpi: Ocpi, api: Api) -> None:
+    """One that began before and commits after others: its change comes, after all, and the others wait for it."""
+    app, token, teller = await _prepared(ocpi, api)
+    for number in (2, 3):
+        await ocpi.send("PUT", f"2.2.1/locations/FI/ABC/L{number}", location("2.2.1", number), token=token)
+    await tell(teller)
+    cursor = await _cursor(app)
+    async with await psycopg.AsyncConnection.connect(ocpi.db.dsn) as slow:
+        await slow.execute("UPDATE location SET publish = false WHERE id = 'L2'")
+        await slow.execute("INSERT INTO change (kind, location_pk) SELECT 'location', pk FROM location WHERE id = 'L2'")
+        for minute in range(3):
+            body = {"status": ("CHARGING", "BLOCKED", "AVAILABLE")[minute], "last_updated": f"2026-02-01T10:0{minute}:00Z"}
+            await ocpi.send("PATCH", "2.2.1/locations/FI/ABC/L3/U3", body, token=token)
+            await teller.catch_up()
+        early = (await call(app, f"{BASE}/changes?since={cursor}")).json()
+        await slow.commit()
+    await tell(teller)
+    late = (await call(app, f"{BASE}/changes?since={early['cursor']}")).json()
+    told = [(item["kind"], item["locationId"], item["change"]) for item in early["changes"] + late["changes"]]
+    assert sorted(told) == [("location", "L2", "removed"), *[("status", "L3", "changed")] * 3]
+    seen = [item["status"]["status"] for item in early["changes"] + late["changes"] if item["kind"] == "status"]
+    assert seen == ["CHARGING", "BLOCKED", "AVAILABLE"]
+
+
+async def test_one_writer_whatever_the_number_of_nodes(ocpi: Ocpi, api: Api) -> None:
+    """Three tellers and a reader meanwhile: each change once, in order, and the numbers without a step back."""
+    app, token, _ = await _prepared(ocpi, api)
+    cursor, stop = await _cursor(app), asyncio.Event()
+    tasks = [asyncio.create_task(Teller(ocpi.db).run(stop)) for _ in range(3)]
+    wanted = [f"2026-02-01T10:{n // 60:02}:{n % 60:02}.000Z" for n in range(120)]
+
+    async def push() -> None:
+        for n, moment in enumerate(wanted):
+            body = {"status": ("CHARGING", "AVAILABLE")[n % 2], "last_updated": moment}
+            assert (await ocpi.send("PATCH", "2.2.1/locations/FI/ABC/L1/U1", body, token=token)).status == 200
+
+    pushing = asyncio.create_task(push())
+    seen: list[str] = []
+    async with asyncio.timeout(60):
+        while len(seen) < len(wanted):
+            page = (await call(app, f"{BASE}/changes?since={cursor}")).json()
+            assert int(page["cursor"]) >= int(cursor)
+            cursor = page["cursor"]
+            seen += [item["time"] for item in page["changes"]]
+    await pushing
+    stop.set()
+    await asyncio.gather(*tasks)
+    assert seen == wanted
