@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     publish_environments: str = Field("production,test", description="Which platforms' data the public API shows.")
     strict_gzip: bool = Field(False, description="Answer 406 without gzip on /all too (contract section 0).")
     onboarding: bool = Field(True, description="Show the page on which CPOs ask to be connected.")
+    map_tiles: str = Field("", description="Base map: osm, or a URL of raster tiles with {z}, {x}, {y}; empty: our outlines.")
+    map_attribution: str = Field("", description="Whom the base map names as its source; empty: what fits the tiles.")
     oidc_issuer: str = Field("", description="OpenID Connect issuer for the console; empty: local accounts only.")
     oidc_client_id: str = Field("", description="Our client id at the issuer.")
     oidc_client_secret: str = Field("", description="Our secret there; empty: a public client.")

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -35,6 +36,8 @@ _WATCHED = 1.0
 _IDLE = 60.0
 _MOST_CELLS = 2000
 """Changed locations that are told one by one; more of them are told as a reload."""
+_OPERATORS = 600.0
+"""Seconds between looks at who is published: the data of a lost platform end by time, without a change (D19)."""
 _REMEMBERED = 900.0
 """Seconds of changes that a map which turns to another zoom can be told."""
 _MOST_LISTENERS = 1000
@@ -76,6 +79,8 @@ class Live:
         self._start_with(Network())
         self._position: changes_sql.Position | None = None
         self._synced = 0.0
+        self._operators: list[tuple[Any, ...]] = []
+        self._operators_at = time.monotonic()
         self._lock = asyncio.Lock()
         self._listeners: set[Listener] = set()
         self._history: deque[tuple[float, Slots]] = deque()
@@ -92,12 +97,23 @@ class Live:
         while True:
             try:
                 await self.fresh(0)
+                await self._check_operators()
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("the map could not read the changes: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _WATCHED if self._listeners else _IDLE)
             if self._closing.is_set():
                 return
+
+    async def _check_operators(self) -> None:
+        if time.monotonic() - self._operators_at < _OPERATORS:
+            return
+        operators = await changes_sql.load_operators(self._db, self.environments)
+        self._operators_at = time.monotonic()
+        if operators != self._operators:
+            self._operators = operators
+            async with self._lock:
+                await self._load()
 
     def close(self) -> None:
         """End all streams."""
@@ -129,6 +145,7 @@ class Live:
 
     async def _load(self) -> None:
         position = await changes_sql.head(self._db)
+        self._operators = await changes_sql.load_operators(self._db, self.environments)
         network = Network()
         synced = time.monotonic()
         async for portion in sql.places(self._db, self.environments, None):
@@ -213,7 +230,7 @@ class Live:
                 if key not in events:
                     events[key] = self._event(*key, slots)
                 listener.tell(events[key])
-            if listener.pk in pks or (listener.pk is not None and self.network.slot(listener.pk) is None):
+            if listener.pk is not None and (listener.pk in pks or self.network.slot(listener.pk) is None):
                 listener.tell(b"event: location\ndata: %d\n\n" % listener.pk)
 
     def _tell_all(self, kind: bytes) -> None:
