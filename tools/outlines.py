@@ -89,7 +89,7 @@ def main(folder: Path, target: Path) -> None:
                     if z < first:
                         continue
                     box = shapely.box(x / (1 << z), y / (1 << z), (x + 1) / (1 << z), (y + 1) / (1 << z))
-                    parts = [cut(sources[layer][i], z, x, y, tolerance) for i in trees[layer].query(box)]
+                    parts = [cut(sources[layer][i], z, x, y, tolerance / 3 if z == ZOOM else tolerance) for i in trees[layer].query(box)]
                     features = [{"geometry": part, "properties": {}} for part in parts if visible(part)]
                     if features:
                         layers.append({"name": layer, "features": features})

@@ -147,8 +147,8 @@ def _evse(number: int, public_id: str, doc: bytes, status: str, since: datetime)
 
 
 def decimal_text(value: Decimal, language: str, places: int = 2) -> str:
-    """A number with at least two digits after the point, more only where they say something."""
-    text = f"{value:.4f}".rstrip("0")
+    """A number with at least two digits after the point, a third where it says something."""
+    text = f"{value:.3f}".rstrip("0")
     whole, _, digits = text.partition(".")
     text = f"{whole}.{digits.ljust(places, '0')}" if digits or places else whole
     return text if language == "en" else text.replace(".", ",")

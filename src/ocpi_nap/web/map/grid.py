@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 DEPTH = 20
 """Levels of the grid: about 40 m a cell at the equator, 20 m in Helsinki."""
-CLUSTERED = 12
+CLUSTERED = 11
 """The last zoom with clusters of 64 pixels."""
+NAMED = 7
+"""The last zoom whose clusters bear the name of their largest town."""
 LAST = 14
 """The last zoom with tiles of its own; browsers enlarge them beyond it."""
 

@@ -49,12 +49,13 @@ class Locations(Table):
     y: NDArray[np.float64]
     cell: NDArray[np.int64]
     operator: NDArray[np.int16]
+    town: NDArray[np.int32]
     first: NDArray[np.int64]
     count: NDArray[np.int64]
 
     def __init__(self) -> None:
         super().__init__(
-            pk=np.int64, x=np.float64, y=np.float64, cell=np.int64, operator=np.int16, first=np.int64, count=np.int64
+            pk=np.int64, x=np.float64, y=np.float64, cell=np.int64, operator=np.int16, town=np.int32, first=np.int64, count=np.int64
         )
 
 
@@ -85,6 +86,7 @@ class Network:
         self._in_use = 0
         self._order: Slots | None = None
         self._cells = np.zeros(0, np.int64)
+        self._towns: dict[int, dict[int, str]] = {}
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -126,7 +128,7 @@ class Network:
             self.connectors.power[own], self.connectors.state[own] = columns[:, 2], columns[:, 3]
         at.first[slot], at.count[slot] = first, len(rows)
         self._in_use += len(rows)
-        self.words.put(slot, said, float(x), float(y))
+        at.town[slot] = self.words.put(slot, said, float(x), float(y))
         self._order = None
         return slot
 
@@ -171,7 +173,21 @@ class Network:
             cells = self.locations.cell[used]
             order = np.argsort(cells, kind="stable")
             self._order, self._cells = used[order], cells[order]
+            self._towns.clear()
         return self._order, self._cells
+
+    def towns(self, depth: int) -> dict[int, str]:
+        """The town with most locations in each cell of a level."""
+        order, cells = self.ordered()
+        found = self._towns.get(depth)
+        if found is None:
+            codes, towns = cells >> (2 * (grid.DEPTH - depth)), self.locations.town[order]
+            pairs, counts = np.unique(np.stack([codes, towns]), axis=1, return_counts=True)
+            rising = np.argsort(counts, kind="stable")
+            names = self.words.town_names
+            found = {code: names[town] for code, town in zip(pairs[0][rising].tolist(), pairs[1][rising].tolist(), strict=True)}
+            self._towns[depth] = found
+        return found
 
     def slots_between(self, first_cell: int, end_cell: int) -> tuple[Slots, grid.Cells]:
         """Slots and cells of the locations in a range of finest cells."""

@@ -38,9 +38,12 @@ class Words:
         self._points: list[tuple[float, float]] = []
         self._towns: dict[str, Town] | None = None
         self._names: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self.town_names: list[str] = []
+        """Names by the numbers that `put` returns."""
 
-    def put(self, slot: int, place: Place, x: float, y: float) -> None:
-        """The words of a location."""
+    def put(self, slot: int, place: Place, x: float, y: float) -> int:
+        """The words of a location; returns the number of its town."""
         while len(self._lines) <= slot:
             self._lines.append("")
             self._cities.append("")
@@ -51,6 +54,11 @@ class Words:
         self._lines[slot] = folded(" ".join(part for part in parts if part))[:300]
         self._points[slot] = (x, y)
         self._towns = None
+        number = self._numbers.get(city)
+        if number is None:
+            number = self._numbers[city] = len(self.town_names)
+            self.town_names.append(city)
+        return number
 
     def remove(self, slot: int) -> None:
         """Forget a location."""

@@ -1,7 +1,7 @@
 """Vector tiles (MVT 2.1) of the locations: one feature a cell, a single location or a cluster of them.
 
 Layer `locations`; a feature's id is its cell's (`grid.identities`). Properties: `n` locations, `free` and `total` EVSEs that match the
-filter, `state` (`view.availability`), and `pk` of a single location.
+filter, `state` (`view.availability`), `pk` of a single location, and `town` of a cluster at low zooms.
 """
 
 from __future__ import annotations
@@ -82,14 +82,18 @@ def build(network: Network, view: View, key: Key) -> Tile:
         np.round((drawn.x * (1 << z) - column) * EXTENT), np.round((drawn.y * (1 << z) - line) * EXTENT)
     )
     totals = drawn.counts.sum(axis=1)
+    depth = grid.level(z)
+    towns = network.towns(depth) if z <= grid.NAMED else {}
     features = []
     for position, point in enumerate(points):
         n = int(drawn.n[position])
-        properties = {
+        properties: dict[str, int | str] = {
             "n": n, "free": int(drawn.counts[position][0]), "total": int(totals[position]), "state": availability(drawn.counts[position]),
         }  # fmt: skip
         if n == 1:
             properties["pk"] = int(network.locations.pk[drawn.first[position]])
+        elif z <= grid.NAMED:
+            properties["town"] = towns.get(int(drawn.ids[position]) ^ (1 << (2 * depth)), "")
         features.append({"geometry": point, "id": int(drawn.ids[position]), "properties": properties})
     layer = {"name": "locations", "features": features}
     content = encode([layer], default_options={"y_coord_down": True, "extents": EXTENT})

@@ -85,7 +85,8 @@
     document.title = `${article.querySelector("h2").textContent} – ${title.split(" – ").pop()}`;
     for (const time of place.querySelectorAll("time[data-local]")) {
       time.title = time.textContent;
-      time.textContent = new Date(time.dateTime).toLocaleString(language, { dateStyle: "short", timeStyle: "short" });
+      time.textContent = new Date(time.dateTime).toLocaleString(language === "en" ? "en-GB" : language, { dateStyle: "short", timeStyle: "short" });
+      time.removeAttribute("data-local");
     }
     const share = place.querySelector("[data-share]");
     share.hidden = !navigator.clipboard;
@@ -225,7 +226,7 @@
       pitchWithRotate: false, touchPitch: false, locale: JSON.parse(holder.dataset.texts), fadeDuration: 0, renderWorldCopies: false };
     if (given) Object.assign(options, { center: [at[1], at[0]], zoom: at[2] });
     else if (chosen && chosen.at) Object.assign(options, { center: chosen.at, zoom: 14 });
-    else Object.assign(options, { bounds: config.bounds, fitBoundsOptions: { padding: 24 } });
+    else Object.assign(options, { bounds: config.bounds, fitBoundsOptions: { padding: holder.clientWidth > 600 ? { top: 40, bottom: 96, left: 40, right: 72 } : { top: 24, bottom: 84, left: 24, right: 24 } } });
     map = new maplibregl.Map(options);
     nap.map = map;
     map.touchZoomRotate.disableRotation();

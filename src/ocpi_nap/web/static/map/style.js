@@ -57,16 +57,20 @@ nap.style = (config, tilesUrl) => {
         "circle-stroke-width": ["match", now("state"), 1, 3.5, 1.5],
         "circle-opacity": shown, "circle-stroke-opacity": shown } },
     { id: "numbers", type: "symbol", source: "locations", "source-layer": "locations", filter: many,
-      layout: { "icon-image": ["concat", "number:", ["to-string", ["get", "n"]]], "icon-allow-overlap": true, "icon-ignore-placement": true },
+      layout: { "icon-image": ["concat", "number:", ["to-string", ["get", "n"]]], "icon-allow-overlap": true, "icon-padding": 7 },
       paint: { "icon-opacity": shown } },
   );
-  if (!config.tiles) {
-    layers.splice(layers.length - 4, 0, { id: "towns", type: "symbol", source: "towns", layout: {
-      "icon-image": ["concat", "town:", ["get", "name"]], "icon-anchor": "top", "icon-offset": [0, 20], "icon-padding": 6,
-      "symbol-sort-key": ["-", 0, ["get", "count"]] }, filter: [">=", ["get", "count"], ["step", ["zoom"], 60, 5, 25, 6, 12, 7, 5, 8, 1]] });
+  if (!config.tiles) { // below the numbers, which are placed first: a name that would cover one is left out
+    const numbers = layers.pop();
+    layers.push({ id: "names", type: "symbol", source: "locations", "source-layer": "locations", filter: ["all", many, ["has", "town"]], maxzoom: 8, layout: {
+      "icon-image": ["concat", "town:", ["get", "town"]], "icon-anchor": "top", "icon-offset": ["interpolate", ["linear"], ["ln", ["get", "n"]], 0.7, ["literal", [0, 17]], 9, ["literal", [0, 31]]],
+      "symbol-sort-key": ["-", 0, ["get", "n"]], "icon-padding": 1 }, paint: { "icon-opacity": shown } });
+    layers.push(numbers);
+    layers.splice(layers.findIndex((layer) => layer.id === "halo"), 0, { id: "towns", type: "symbol", source: "towns", minzoom: 8, layout: {
+      "icon-image": ["concat", "town:", ["get", "name"]], "icon-anchor": "top", "icon-offset": [0, 21], "icon-padding": 4,
+      "symbol-sort-key": ["-", 0, ["get", "count"]] } });
   }
-  layers.push({ id: "chosen", type: "circle", source: "chosen", paint: {
-    "circle-radius": ["interpolate", ["linear"], ["zoom"], 4, 11, 15, 17], "circle-color": "transparent", "circle-stroke-width": 3.5, "circle-stroke-color": nap.dark() ? "#9be8db" : "#084f45" } });
+  layers.push({ id: "chosen", type: "symbol", source: "chosen", layout: { "icon-image": "pin", "icon-anchor": "bottom", "icon-allow-overlap": true, "icon-ignore-placement": true } });
   return { version: 8, sources, layers };
 };
 
@@ -84,6 +88,7 @@ nap.attribution = (config) => {
 
 // Numbers and names are drawn with the reader's own fonts: no font files are needed.
 nap.picture = (map, id) => {
+  if (id === "pin") return nap.pin(map);
   const [kind, ...rest] = id.split(":");
   const text = rest.join(":");
   const c = nap.palette();
@@ -113,4 +118,26 @@ nap.picture = (map, id) => {
   }
   pen.fillText(text, width / 2, height / 2 + 0.5);
   if (!map.hasImage(id)) map.addImage(id, pen.getImageData(0, 0, canvas.width, canvas.height), { pixelRatio: ratio });
+};
+
+nap.pin = (map) => {
+  const ratio = 2;
+  const canvas = document.createElement("canvas");
+  canvas.width = 36 * ratio;
+  canvas.height = 46 * ratio;
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  pen.fillStyle = nap.dark() ? "#9be8db" : "#084f45";
+  pen.strokeStyle = nap.dark() ? "#10181d" : "#ffffff";
+  pen.lineWidth = 2.5;
+  pen.beginPath();
+  pen.moveTo(18, 44);
+  pen.bezierCurveTo(8, 31, 3, 25, 3, 17);
+  pen.arc(18, 17, 15, Math.PI, 0);
+  pen.bezierCurveTo(33, 25, 28, 31, 18, 44);
+  pen.fill();
+  pen.stroke();
+  pen.fillStyle = pen.strokeStyle;
+  pen.fill(new Path2D("M20 6 10.5 19h6.3L15.6 28 25.5 15h-6.7z"));
+  if (!map.hasImage("pin")) map.addImage("pin", pen.getImageData(0, 0, canvas.width, canvas.height), { pixelRatio: ratio });
 };
