@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ocpi_nap.web.map.base import BaseMap
 
 
 class Settings(BaseSettings):
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field("", description="Addresses or networks of proxies whose X-Forwarded-For counts, by commas.")
     stream_listeners: int = Field(2000, description="Event streams that a worker serves at once.")
     deprecated_paths: str = Field("", description="Paths that will end, path=YYYY-MM-DD by commas: sent as Deprecation and Sunset.")
+
+    @field_validator("map_tiles")
+    @classmethod
+    def _usable_map(cls, value: str) -> str:
+        BaseMap.of(value, "")
+        return value
 
     @property
     def ocpi_url(self) -> str:
