@@ -288,6 +288,7 @@ async def test_the_page_is_small_and_strict(site: Site, network: Cpo) -> None:
 
 @pytest.fixture
 async def open_map(site: Site, network: Cpo) -> AsyncIterator[AsyncIterator[bytes]]:
+    await up_to_date(live_of(site))
     events = await live_of(site).stream(Filter(), 10, None, None)
     assert b'"cells":[]' in await anext(events)
     yield events
@@ -337,6 +338,7 @@ async def test_a_map_that_turns_to_another_zoom_is_told_what_it_missed(site: Sit
 
 async def test_a_slow_reader_is_let_go(site: Site, network: Cpo) -> None:
     live = live_of(site)
+    await up_to_date(live)
     events = await live.stream(Filter(), 4, None, None)
     await anext(events)
     for number in range(70):
