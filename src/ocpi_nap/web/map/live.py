@@ -85,7 +85,8 @@ class Live:
         self._listeners: set[Listener] = set()
         self._history: deque[tuple[float, Slots]] = deque()
         self._history_from = time.time()
-        self._closing = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._closing = False
 
     def _start_with(self, network: Network) -> None:
         self.network = network
@@ -93,16 +94,20 @@ class Live:
         self._tiles = TileCache()
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until closed; the first listener ends the rest between looks."""
         while True:
             try:
                 await self.fresh(0)
                 await self._check_operators()
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("the map could not read the changes: %s", error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), _WATCHED if self._listeners else _IDLE)
-            if self._closing.is_set():
+            if self._listeners:
+                await asyncio.sleep(_WATCHED)
+            else:
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _IDLE)
+            if self._closing:
                 return
 
     async def _check_operators(self) -> None:
@@ -117,7 +122,8 @@ class Live:
 
     def close(self) -> None:
         """End all streams."""
-        self._closing.set()
+        self._closing = True
+        self._wake.set()
         for listener in self._listeners:
             listener.slow = True
             listener.tell(b"")
@@ -249,11 +255,12 @@ class Live:
 
     async def stream(self, chosen: Filter, zoom: int, pk: int | None, since: float | None) -> AsyncIterator[bytes]:
         """Events for one open map, for ever; ``since`` (seconds) is when its tiles were true. Raises TooManyListeners."""
-        if len(self._listeners) >= _MOST_LISTENERS or self._closing.is_set():
+        if len(self._listeners) >= _MOST_LISTENERS or self._closing:
             raise TooManyListeners
         await self.fresh()
         listener = Listener(chosen, zoom, pk)
         self._listeners.add(listener)
+        self._wake.set()
         return self._events(listener, time.time() if since is None else since - _MARGIN)
 
     async def _events(self, listener: Listener, since: float) -> AsyncIterator[bytes]:

@@ -302,8 +302,9 @@ def _first_view(room: MapRoom) -> list[float]:
     if not len(order):
         return [19.0, 59.5, 32.0, 70.2]
     at = room.live.network.locations
-    west, east = np.quantile(at.x[order], [0.005, 0.995])
-    north, south = np.quantile(at.y[order], [0.005, 0.995])
+    left_out = 0.005 if len(order) > 1000 else 0.0  # a few wrong coordinates must not show the whole world
+    west, east = np.quantile(at.x[order], [left_out, 1 - left_out])
+    north, south = np.quantile(at.y[order], [left_out, 1 - left_out])
     (w, n), (e, s) = grid.unproject(float(west), float(north)), grid.unproject(float(east), float(south))
     return [round(value, 4) for value in (w - 0.1, s - 0.1, e + 0.1, n + 0.1)]
 

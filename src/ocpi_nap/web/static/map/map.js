@@ -246,6 +246,7 @@
           { type: "Feature", properties: { name, count }, geometry: { type: "Point", coordinates: [longitude, latitude] } })) });
       } catch { /* labels only */ }
     });
+    listSoon(0);
     map.on("moveend", () => { remember(false); listen(); listSoon(150); });
     for (const layer of ["clusters", "spots"]) {
       map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
