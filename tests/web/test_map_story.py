@@ -92,6 +92,11 @@ class Visitor:
         await self.page.goto(url)
         await self.page.wait_for_selector("#map[data-ready]", timeout=PATIENCE)
 
+    async def until(self, condition: str) -> None:
+        """Wait inside the page (Playwright's own waiting needs eval, which the page's policy forbids)."""
+        wait = f"async () => {{ while (!({condition})) await new Promise((go) => requestAnimationFrame(go)); }}"
+        await asyncio.wait_for(self.page.evaluate(wait), PATIENCE / 1000)
+
     async def states(self) -> list[int]:
         """States of the single locations that are drawn, as their colours are: changes first, then the tile."""
         found: list[int] = await self.page.evaluate(
@@ -124,16 +129,14 @@ async def test_filter_search_open_and_watch(browser: Browser, nap: Nap, cpo: Cpo
     await expect(page.get_by_role("heading", name="Kauppatori")).to_be_focused(timeout=PATIENCE)
     await expect(page.locator(".tally")).to_have_text(re.compile("2\\s*in use"))
     await expect(page.locator(".tariff")).to_contain_text("incl. VAT 25.5%")
-    await page.wait_for_function("nap.map.getZoom() >= 14 && !nap.map.isMoving() && nap.map.loaded()", timeout=PATIENCE)
+    await user.until("nap.map.getZoom() >= 14 && !nap.map.isMoving() && nap.map.loaded()")
     assert await user.states() == [1]
 
     before = len(user.tiles)
     await cpo.status("L1/U1", "AVAILABLE")
     await expect(page.locator(".tally")).to_have_text(re.compile("1\\s*free.*1\\s*in use", re.DOTALL), timeout=PATIENCE)
     await expect(page.locator("#said")).to_contain_text("free")
-    await page.wait_for_function(
-        "nap.map.queryRenderedFeatures({ layers: ['spots'] })[0]?.state.state === 0", timeout=PATIENCE
-    )
+    await user.until("nap.map.queryRenderedFeatures({ layers: ['spots'] })[0]?.state.state === 0")
     assert len(user.tiles) == before, "the colour changes without a new tile"
 
     link = page.url
@@ -163,7 +166,7 @@ async def test_new_locations_appear_on_an_open_map(browser: Browser, nap: Nap, c
     spot = {"latitude": "62.6050", "longitude": "25.7300"}
     await cpo.put(place("N1", evse(50), name="Uusi asema", coordinates=spot))
     await expect(user.page.get_by_role("link", name=re.compile("Uusi asema"))).to_be_visible(timeout=PATIENCE)
-    await user.page.wait_for_function("nap.map.queryRenderedFeatures({ layers: ['spots'] }).length === 2", timeout=PATIENCE)
+    await user.until("nap.map.queryRenderedFeatures({ layers: ['spots'] }).length === 2")
 
 
 async def test_by_keyboard_and_without_barriers(browser: Browser, nap: Nap, cpo: Cpo) -> None:

@@ -132,11 +132,13 @@
   };
   const refreshPlace = async () => {
     if (!chosen) return;
-    const top = details.scrollTop, pk = chosen.pk;
+    const top = details.scrollTop, pk = chosen.pk, reachable = "h2, a, button";
+    const focus = [...place.querySelectorAll(reachable)].indexOf(document.activeElement);
     try {
       const before = place.querySelector(".tally")?.textContent.replace(/\s+/g, " ").trim();
       if (!(await fill({ pk })) || !chosen || chosen.pk !== pk) return;
       adopt();
+      if (focus >= 0) place.querySelectorAll(reachable)[focus]?.focus({ preventScroll: true });
       details.scrollTop = top;
       const after = place.querySelector(".tally").textContent.replace(/\s+/g, " ").trim();
       if (before !== after) said.textContent = after;
