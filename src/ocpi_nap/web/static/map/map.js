@@ -6,7 +6,7 @@
   const form = $("filters"), list = $("list"), details = $("details"), place = $("place"), said = $("said"), holder = $("map");
   const config = JSON.parse(holder.dataset.config);
   const language = document.documentElement.lang;
-  const title = document.title;
+  const site = holder.dataset.site;
   let map = null, chosen = null, listTimer = 0, listRun = null, listTouched = false;
 
   // --- the address -------------------------------------------------------------------------------------------------------------
@@ -32,6 +32,9 @@
   const remember = (push) => {
     const url = show(address(chosen && chosen.ref));
     history[push ? "pushState" : "replaceState"](null, "", url);
+    links();
+  };
+  const links = () => { // another language shows the same
     for (const link of document.querySelectorAll(".languages a")) {
       const query = address(chosen && chosen.ref);
       query.set("lang", link.lang);
@@ -82,7 +85,7 @@
     const article = place.querySelector("article");
     if (!article) return;
     chosen = { pk: article.dataset.pk, ref: article.dataset.ref, at: article.dataset.at && article.dataset.at.split(",").map(Number) };
-    document.title = `${article.querySelector("h2").textContent} – ${title.split(" – ").pop()}`;
+    document.title = `${article.querySelector("h2").textContent} – ${site}`;
     for (const time of place.querySelectorAll("time[data-local]")) {
       time.title = time.textContent;
       time.textContent = new Date(time.dateTime).toLocaleString(language === "en" ? "en-GB" : language, { dateStyle: "short", timeStyle: "short" });
@@ -124,7 +127,7 @@
     details.hidden = true;
     list.hidden = false;
     document.body.classList.remove("chosen");
-    document.title = title.includes(" – ") && !place.dataset.first ? title : document.title;
+    document.title = `${holder.dataset.title} – ${site}`;
     mark(null);
     if (push) remember(true);
     listen();
@@ -322,5 +325,6 @@
     document.body.classList.add("unmapped");
     $("no-map").hidden = false;
   }
+  links();
   listen();
 })();
