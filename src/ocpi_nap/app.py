@@ -193,11 +193,10 @@ class App:
         finally:
             self._site.state.map.live.close()
             stop.set()
-            await asyncio.gather(following, return_exceptions=True)
             await asyncio.gather(*tasks[2:])
-            for task in tasks[:2]:
+            for task in (*tasks[:2], following):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, following, return_exceptions=True)
             await client.close()
             await db.close()
 

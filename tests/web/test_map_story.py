@@ -13,9 +13,9 @@ import uvicorn
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
 from ocpi_nap.web.map.live import Live
+from tests.e2e.browser import accessible, chromium, needs_chromium
 from tests.e2e.cpo import tariff
 from tests.interface import Ocpi
-from tests.web.browser import barriers, chromium, needs_chromium
 from tests.web.conftest import Site
 from tests.web.test_map import Cpo, evse, place, up_to_date
 
@@ -176,19 +176,19 @@ async def test_by_keyboard_and_without_barriers(browser: Browser, nap: Nap, cpo:
         page = user.page
         await user.open(nap.url + "/?at=60.46,22.28,12")
         await expect(page.locator("#list a").first).to_contain_text("Turku", timeout=PATIENCE)
-        assert await barriers(page) == []
+        await accessible(page)
         await page.locator(".choose summary").focus()
         await page.keyboard.press("Enter")
-        assert await barriers(page) == []
+        await accessible(page)
         await page.keyboard.press("Enter")
         await page.get_by_role("combobox").press_sequentially("turku")
         await expect(page.locator("#found [role=option]").first).to_be_visible(timeout=PATIENCE)
-        assert await barriers(page) == []
+        await accessible(page)
         await page.keyboard.press("Escape")
         await page.locator("#list a").first.focus()
         await page.keyboard.press("Enter")
         await expect(page.locator("#place h2")).to_be_focused(timeout=PATIENCE)
-        assert await barriers(page) == []
+        await accessible(page)
         await page.locator("#back").focus()
         await page.keyboard.press("Enter")
         await expect(page.locator("#list a:focus")).to_have_count(1, timeout=PATIENCE)
