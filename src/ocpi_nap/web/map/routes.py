@@ -182,12 +182,11 @@ def _bounds(request: Request) -> tuple[float, float, float, float]:
 def _slots_in(room: MapRoom, chosen: Filter, bounds: tuple[float, float, float, float]) -> Slots:
     """Matching locations in a part of the map, the nearest to its middle first."""
     live = room.live
-    order, _ = live.network.ordered()
-    slots = live.views.get(chosen).visible(order)
-    x, y = live.network.locations.x[slots], live.network.locations.y[slots]
-    west, north, east, south = bounds
-    inside = (x >= west) & (x <= east) & (y >= north) & (y <= south)
-    slots, x, y = slots[inside], x[inside], y[inside]
+    at, (west, north, east, south) = live.network.locations, bounds
+    x, y = at.x[: at.length], at.y[: at.length]
+    inside = (x >= west) & (x <= east) & (y >= north) & (y <= south) & (at.pk[: at.length] > 0)
+    slots = live.views.get(chosen).visible(np.flatnonzero(inside))
+    x, y = x[slots], y[slots]
     if bounds == _WORLD:
         totals = live.views.get(chosen).counts[slots].sum(axis=1)
         return slots[np.argsort(-totals.astype(np.int64), kind="stable")]

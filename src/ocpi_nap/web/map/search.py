@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ocpi_nap.web.map.offers import Place
 
@@ -36,6 +39,7 @@ class Words:
         self._lines: list[str] = []
         self._cities: list[str] = []
         self._points: list[tuple[float, float]] = []
+        self._text: tuple[str, Any] | None = None
         self._towns: dict[str, Town] | None = None
         self._names: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
@@ -53,7 +57,7 @@ class Words:
         parts = (place.name, place.address, place.postal_code, place.city)
         self._lines[slot] = folded(" ".join(part for part in parts if part))[:300]
         self._points[slot] = (x, y)
-        self._towns = None
+        self._towns = self._text = None
         number = self._numbers.get(city)
         if number is None:
             number = self._numbers[city] = len(self.town_names)
@@ -63,7 +67,7 @@ class Words:
     def remove(self, slot: int) -> None:
         """Forget a location."""
         self._lines[slot] = self._cities[slot] = ""
-        self._towns = None
+        self._towns = self._text = None
 
     def towns(self) -> dict[str, Town]:
         """Towns by folded name; those that differ only in case or accents are one."""
@@ -92,17 +96,28 @@ class Words:
         found = [(key != wanted, -town.count, key, town) for key, town in self.towns().items() if key.startswith(wanted)]
         return [town for *_, town in sorted(found, key=lambda entry: entry[:3])[:most]]
 
+    def _all(self) -> tuple[str, Any]:
+        """All lines as one text, searched at the speed of C, and where each slot's line begins."""
+        if self._text is None:
+            lengths = np.fromiter((len(line) + 1 for line in self._lines), np.int64, len(self._lines))
+            self._text = "\n" + "\n".join(self._lines) + "\n", np.cumsum(lengths) - lengths
+        return self._text
+
     def find_slots(self, question: str, most: int) -> list[int]:
-        """Slots of locations that have all words of the question, those that begin with it first."""
+        """Slots of locations that have all words of the question: first those that begin with it, then those with words that do."""
         wanted = folded(question[:LONGEST])
         words = sorted(wanted.split(), key=len, reverse=True)
         if not words or len(wanted) < 2:
             return []
-        longest, others = words[0], words[1:]
-        found = [slot for slot, line in enumerate(self._lines) if longest in line and all(word in line for word in others)]
-
-        def rank(slot: int) -> tuple[int, str]:
-            line = self._lines[slot]
-            return (0 if line.startswith(wanted) else 1 if all(f" {word}" in f" {line}" for word in words) else 2), line
-
-        return sorted(found, key=rank)[:most]
+        text, starts = self._all()
+        found: dict[int, int] = {}
+        for rank, pattern in enumerate(("\n" + wanted, " " + words[0], words[0])):
+            position = text.find(pattern)
+            while position >= 0 and len(found) < most:
+                slot = int(np.searchsorted(starts, position if rank == 0 else position - 1, side="right")) - 1
+                line = self._lines[slot]
+                if slot not in found and all(word in line for word in words):
+                    found[slot] = rank
+                position = text.find("\n", position + 1) if rank == 0 else text.find("\n", position)
+                position = -1 if position < 0 else text.find(pattern, position)
+        return sorted(found, key=lambda slot: (found[slot], self._lines[slot]))
