@@ -92,7 +92,7 @@ nap.picture = (map, id) => {
   const [kind, ...rest] = id.split(":");
   const text = rest.join(":");
   const c = nap.palette();
-  const ratio = Math.min(3, Math.max(1, Math.ceil(window.devicePixelRatio || 1)));
+  const ratio = Math.min(3, Math.max(2, Math.ceil(window.devicePixelRatio || 1)));
   const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
   const size = kind === "town" ? 12.5 : text.length > 3 ? 12 : 13;
