@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import random
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -154,6 +155,17 @@ async def test_locations_come_move_and_go(site: Site, cpo: Cpo, ocpi: Ocpi) -> N
     assert await tile(site, 14) == [] and len(await tile(site, 14, (62.6, 25.7))) == 1
     await cpo.put(place("L1", evse(1), publish=False, last_updated="2026-04-01T00:00:00Z"))
     assert await tile(site, 0) == []
+
+
+async def test_a_stray_location_does_not_stretch_the_first_view(site: Site, network: Cpo) -> None:
+    for number in range(40):
+        spot = {"latitude": f"{60.1 + number / 1000:.4f}", "longitude": "24.9000"}
+        await network.put(place(f"N{number}", evse(100 + number), coordinates=spot))
+    await network.put(place("Z2", evse(71), coordinates={"latitude": "-24.9384", "longitude": "-60.1699"}))
+    await up_to_date(live_of(site))
+    assert sum(feature["properties"]["n"] for feature in await tile(site, 0)) == 44
+    west, south, east, north = json.loads(re.search(r"bounds&#34;: (\[[^]]+\])", (await site.client.get("/")).text)[1])  # type: ignore[index]
+    assert 24 < west < east < 27 and 59 < south < north < 63
 
 
 async def test_following_gives_what_a_fresh_start_gives(site: Site, cpo: Cpo) -> None:

@@ -25,6 +25,7 @@ from urllib.parse import urlencode
 import numpy as np
 import psycopg
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -295,16 +296,23 @@ async def live(request: Request) -> Response:
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
+def _without_strays(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The range of some coordinates in web mercator: a few wrong ones must not show the whole world."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    margin = max(2 * (high - low), 1 / 64)
+    near = values[(values >= low - margin) & (values <= high + margin)]
+    return float(near.min()), float(near.max())
+
+
 def _first_view(room: MapRoom) -> list[float]:
     """Where most locations are: west, south, east, north in degrees."""
     order, _ = room.live.network.ordered()
     if not len(order):
         return [19.0, 59.5, 32.0, 70.2]
     at = room.live.network.locations
-    left_out = 0.005 if len(order) > 1000 else 0.0  # a few wrong coordinates must not show the whole world
-    west, east = np.quantile(at.x[order], [left_out, 1 - left_out])
-    north, south = np.quantile(at.y[order], [left_out, 1 - left_out])
-    (w, n), (e, s) = grid.unproject(float(west), float(north)), grid.unproject(float(east), float(south))
+    west, east = _without_strays(at.x[order])
+    north, south = _without_strays(at.y[order])
+    (w, n), (e, s) = grid.unproject(west, north), grid.unproject(east, south)
     return [round(value, 4) for value in (w - 0.1, s - 0.1, e + 0.1, n + 0.1)]
 
 
