@@ -72,6 +72,12 @@ class MapLocation:
     evses: list[tuple[str, bytes, str, datetime]] = field(default_factory=list)
 
 
+async def operators(db: Database, environments: list[str]) -> list[tuple[Any, ...]]:
+    """(platform id, country code, party id, name) of the published operators."""
+    rows = await db.fetch_all(PUBLISHED, {"environments": environments})
+    return [row[:4] for row in rows]
+
+
 async def places(db: Database, environments: list[str], pks: list[int] | None) -> AsyncIterator[list[MapPlace]]:
     """Published locations in portions; all of them when ``pks`` is None."""
     after = 0

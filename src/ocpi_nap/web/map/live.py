@@ -38,6 +38,8 @@ _MOST_CELLS = 2000
 """Changed locations that are told one by one; more of them are told as a reload."""
 _OPERATORS = 600.0
 """Seconds between looks at who is published: the data of a lost platform end by time, without a change (D19)."""
+_FULL = 500
+"""Changes after which more may wait; the feed gives a thousand and more at once."""
 _REMEMBERED = 900.0
 """Seconds of changes that a map which turns to another zoom can be told."""
 _MOST_LISTENERS = 1000
@@ -113,7 +115,7 @@ class Live:
     async def _check_operators(self) -> None:
         if time.monotonic() - self._operators_at < _OPERATORS:
             return
-        operators = await changes_sql.load_operators(self._db, self.environments)
+        operators = await sql.operators(self._db, self.environments)
         self._operators_at = time.monotonic()
         if operators != self._operators:
             self._operators = operators
@@ -151,7 +153,7 @@ class Live:
 
     async def _load(self) -> None:
         position = await changes_sql.head(self._db)
-        self._operators = await changes_sql.load_operators(self._db, self.environments)
+        self._operators = await sql.operators(self._db, self.environments)
         network = Network()
         synced = time.monotonic()
         async for portion in sql.places(self._db, self.environments, None):
@@ -177,7 +179,7 @@ class Live:
             status_only = {pk for kind, pk, _ in changes if pk is not None and kind == "status"} - described
             await self._apply(described, status_only)
             self._position, self._synced = position, synced
-            if len(changes) < 20000:
+            if len(changes) < _FULL:
                 return
 
     async def _apply(self, described: set[int], status_only: set[int]) -> None:
