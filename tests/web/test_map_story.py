@@ -129,7 +129,7 @@ async def test_filter_search_open_and_watch(browser: Browser, nap: Nap, cpo: Cpo
     await expect(page.get_by_role("heading", name="Kauppatori")).to_be_focused(timeout=PATIENCE)
     await expect(page.locator(".tally")).to_have_text(re.compile("2\\s*in use"))
     await expect(page.locator(".tariff")).to_contain_text("incl. VAT 25.5%")
-    await user.until("nap.map.getZoom() >= 14 && !nap.map.isMoving() && nap.map.loaded()")
+    await user.until("nap.map.getZoom() >= 12 && !nap.map.isMoving() && nap.map.loaded()")
     assert await user.states() == [1]
 
     before = len(user.tiles)

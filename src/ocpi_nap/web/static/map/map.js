@@ -7,6 +7,7 @@
   const config = JSON.parse(holder.dataset.config);
   const language = document.documentElement.lang;
   const site = holder.dataset.site;
+  const closeUp = config.tiles ? 15 : 12; // the outlines have nothing to show closer up
   let map = null, chosen = null, listTimer = 0, listRun = null, listTouched = false;
 
   // --- the address -------------------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@
     details.scrollTop = 0;
     adopt();
     if (focus) place.querySelector("h2").focus({ preventScroll: true });
-    if (move && chosen && chosen.at && map) map.easeTo({ center: chosen.at, zoom: Math.max(map.getZoom(), 14), duration: calm() ? 0 : 700 });
+    if (move && chosen && chosen.at && map) map.easeTo({ center: chosen.at, zoom: Math.max(map.getZoom(), closeUp), duration: calm() ? 0 : 700 });
     remember(push);
     listen();
   };
@@ -230,7 +231,7 @@
     const options = { container: holder, style: nap.style(config, tilesUrl()), maxZoom: 18, minZoom: 1, attributionControl: false, dragRotate: false,
       pitchWithRotate: false, touchPitch: false, locale: JSON.parse(holder.dataset.texts), fadeDuration: 0, renderWorldCopies: false };
     if (given) Object.assign(options, { center: [at[1], at[0]], zoom: at[2] });
-    else if (chosen && chosen.at) Object.assign(options, { center: chosen.at, zoom: 14 });
+    else if (chosen && chosen.at) Object.assign(options, { center: chosen.at, zoom: closeUp });
     else Object.assign(options, { bounds: config.bounds, fitBoundsOptions: { padding: holder.clientWidth > 600 ? { top: 40, bottom: 96, left: 40, right: 72 } : { top: 24, bottom: 84, left: 24, right: 24 } } });
     map = new maplibregl.Map(options);
     nap.map = map;
