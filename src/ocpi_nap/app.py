@@ -96,6 +96,7 @@ def site_options(settings: Settings) -> SiteOptions:
     return SiteOptions(
         public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding,
         publish_environments=settings.environments, oidc=oidc,
+        map_tiles=settings.map_tiles, map_attribution=settings.map_attribution,
     )  # fmt: skip
 
 
@@ -186,14 +187,16 @@ class App:
         on_exit_signal(self._api.state.end_streams)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]
+        following = asyncio.create_task(self._site.state.map.live.run())
         try:
             yield
         finally:
+            self._site.state.map.live.close()
             stop.set()
             await asyncio.gather(*tasks[2:])
-            for task in tasks[:2]:
+            for task in (*tasks[:2], following):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, following, return_exceptions=True)
             await client.close()
             await db.close()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ocpi_nap.web.map.base import BaseMap
 
 
 class Settings(BaseSettings):
@@ -35,6 +37,8 @@ class Settings(BaseSettings):
     publish_environments: str = Field("production,test", description="Which platforms' data the public API shows.")
     strict_gzip: bool = Field(False, description="Answer 406 without gzip on /all too (contract section 0).")
     onboarding: bool = Field(True, description="Show the page on which CPOs ask to be connected.")
+    map_tiles: str = Field("", description="Base map: osm, or a URL of raster tiles with {z}, {x}, {y}; empty: our outlines.")
+    map_attribution: str = Field("", description="Whom the base map names as its source; empty: what fits the tiles.")
     oidc_issuer: str = Field("", description="OpenID Connect issuer for the console; empty: local accounts only.")
     oidc_client_id: str = Field("", description="Our client id at the issuer.")
     oidc_client_secret: str = Field("", description="Our secret there; empty: a public client.")
@@ -61,6 +65,12 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field("", description="Addresses or networks of proxies whose X-Forwarded-For counts, by commas.")
     stream_listeners: int = Field(2000, description="Event streams that a worker serves at once.")
     deprecated_paths: str = Field("", description="Paths that will end, path=YYYY-MM-DD by commas: sent as Deprecation and Sunset.")
+
+    @field_validator("map_tiles")
+    @classmethod
+    def _usable_map(cls, value: str) -> str:
+        BaseMap.of(value, "")
+        return value
 
     @property
     def ocpi_url(self) -> str:

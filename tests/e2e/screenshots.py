@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from ocpi_nap.simulator.network import NetworkSpec, SimulatedOperator
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
@@ -27,12 +27,18 @@ SPECS = (
                  ("enums-unknown", "coordinates-zero", "standard-unknown")),
 )
 PAGES = {
-    "start": "/", "onboarding": "/onboarding", "missing": "/console-is-not-here/", "platforms": "/console/platforms",
+    "onboarding": "/onboarding", "missing": "/console-is-not-here/", "platforms": "/console/platforms",
     "platform": "/console/platforms/kaleva", "platform-failed": "/console/platforms/pohjola", "record": "/console/platforms/kaleva/edit",
     "new-platform": "/console/new-platform", "requests": "/console/requests", "request": "/console/requests/1",
     "operators": "/console/operators", "issues": "/console/issues", "issue-records": "/console/issues/records?platform=kaleva",
     "inspector": "/console/inspector?q=nothing", "object": "/console/inspector/location/1", "live": "/console/live",
     "account": "/console/account", "audit": "/console/audit",
+}  # fmt: skip
+
+
+MAPS = {
+    "map": "/", "map-town": "/?at=60.1899,24.9384,10.4", "map-filters": "/?connector=ccs&power=50&free=1",
+    "map-location": "/?loc=FI*KAL*KAL-00001", "map-gone": "/?loc=FI*KAL*nowhere",
 }  # fmt: skip
 
 
@@ -79,6 +85,21 @@ async def shoot(page: Page, name: str) -> None:
     await page.set_viewport_size({"width": 1280, "height": 900})
 
 
+async def shoot_map(browser: Browser, url: str, name: str) -> None:
+    """The map at both widths, light and dark, when it is drawn."""
+    for width, height in ((1280, 900), (390, 844)):
+        for scheme in ("light", "dark"):
+            context = await browser.new_context(
+                locale="en-GB", viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"  # type: ignore[arg-type]
+            )
+            page = await context.new_page()
+            await page.goto(url)
+            await page.locator("#map[data-ready]").wait_for(timeout=60_000)
+            await page.locator("#list[aria-busy=false]").wait_for(state="attached")
+            await page.screenshot(path=FOLDER / f"{name}-{width}-{scheme}.png")
+            await context.close()
+
+
 async def test_pictures(nap: Nap) -> None:
     """Fill a NAP with a little of everything, and take them."""
     password = await account(nap, "maija", "admin")
@@ -97,3 +118,5 @@ async def test_pictures(nap: Nap) -> None:
         for name, path in PAGES.items():
             await page.goto(nap.url + path)
             await shoot(page, name)
+        for name, path in MAPS.items():
+            await shoot_map(browser, nap.url + path, name)

@@ -33,6 +33,8 @@ class SiteOptions:
     site_name: str = "National Access Point"
     onboarding: bool = True
     publish_environments: tuple[str, ...] = ("production", "test")
+    map_tiles: str = ""
+    map_attribution: str = ""
     oidc: OidcOptions | None = None
     check_patience: float = 6.0
     """Seconds that the onboarding page gives a CPO's server to answer."""

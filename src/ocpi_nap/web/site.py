@@ -12,12 +12,14 @@ from starlette.responses import RedirectResponse, Response
 
 from ocpi_nap.registry import Registry
 from ocpi_nap.store.database import Database
-from ocpi_nap.web import public
 from ocpi_nap.web.assets import PREFIX, Assets
 from ocpi_nap.web.console import account, audit, issues, network, oidc, platforms, records, requests, signin
 from ocpi_nap.web.console.guard import HOME, SignInNeeded, sign_in_redirect
 from ocpi_nap.web.context import SiteOptions, Web, web_of
 from ocpi_nap.web.headers import SafeHeaders
+from ocpi_nap.web.map import routes as map_routes
+from ocpi_nap.web.map.base import BaseMap, Outlines, add_library
+from ocpi_nap.web.map.live import Live
 from ocpi_nap.web.onboarding import routes as apply
 from ocpi_nap.web.pages import Pages
 
@@ -36,9 +38,12 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     """The ASGI application of all pages."""
     assets = Assets()
     assets.add_package("ocpi_nap.web")
+    library = add_library(assets)
     pages = Pages(assets, site_name=options.site_name, onboarding=options.onboarding, secure=options.secure)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = Web(db, registry, pages, options)
+    base = BaseMap.of(options.map_tiles, options.map_attribution)
+    app.state.map = map_routes.MapRoom(Live(db, options.publish_environments), base, Outlines(), library)
 
     @app.get(PREFIX + "{name:path}")
     async def static(request: Request) -> Response:
@@ -51,7 +56,7 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     async def console() -> Response:
         return RedirectResponse(HOME, status_code=303)
 
-    for module in (public, apply, signin, oidc, account, platforms, records, requests, issues, network, audit):
+    for module in (map_routes, apply, signin, oidc, account, platforms, records, requests, issues, network, audit):
         app.include_router(module.router)
     app.add_exception_handler(SignInNeeded, _on_sign_in_needed)
     app.add_exception_handler(RequestValidationError, _on_wrong_address)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ocpi_nap.web.texts import en, fi, sv
+from ocpi_nap.web.texts import en, fi, maps, sv
 
-TEXTS: dict[str, dict[str, str]] = {"fi": fi.TEXTS, "sv": sv.TEXTS, "en": en.TEXTS}
+TEXTS: dict[str, dict[str, str]] = {language: own.TEXTS | maps.TEXTS[language] for language, own in (("fi", fi), ("sv", sv), ("en", en))}
 LANGUAGES = {"fi": "Suomi", "sv": "Svenska", "en": "English"}
 """Codes with the names by which their speakers know them."""
 _DEFAULT = "en"
