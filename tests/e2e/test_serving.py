@@ -187,7 +187,7 @@ async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
             pass
     guide = GUIDE.read_text().replace("http://127.0.0.1:8000", nap.url)
     examples = re.findall(r"```console\n\$ curl (.*?)\"?(http\S+?)\"?\n(.*?)\n```", guide, re.DOTALL)
-    assert len(examples) == 9
+    assert len(examples) == 11
     for options, url, printed in examples:
         accepted = {"Accept-Encoding": "gzip" if "--compressed" in options else "identity"}
         status, _, body = await read(nap, url.removeprefix(nap.url), **accepted)

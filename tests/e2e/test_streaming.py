@@ -112,7 +112,7 @@ async def test_the_examples_that_follow(nap: Nap, tmp_path: Path, example: str) 
         pytest.skip("node is not installed")
     if example == "js MQTT" and not (ROOT / "node_modules/mqtt").is_dir():
         pytest.skip("the npm package mqtt is not in node_modules")
-    code = _examples(language)[("SSE", "MQTT").index(way) + 1]
+    code = next(text for text in _examples(language) if {"SSE": "/stream/statuses", "MQTT": "status-v1"}[way] in text)
     code = code.replace("http://127.0.0.1:8000", nap.url).replace("ws://127.0.0.1:8000", nap.url.replace("http", "ws"))
     program = tmp_path / ("example.py" if language == "python" else "example.mjs")
     program.write_text(code.replace("1883", str(nap.mqtt_port)))

@@ -81,7 +81,7 @@ async def test_events_as_they_happen(ocpi: Ocpi, api: Api) -> None:
         assert reader.ended
         refused = Listener(app)
         await refused.finished()
-        assert refused.status == 503
+        assert refused.status == 200 and refused.ended and not refused.events  # a reader comes again
 
 
 async def test_resume_without_gap_or_repetition(ocpi: Ocpi, api: Api) -> None:

@@ -253,7 +253,8 @@ async def test_tls(client: OcpiClient, tmp_path: Path, version: str) -> None:
             await client.get(peer(version), server.url)
         assert server.requests == []
         connector = aiohttp.TCPConnector(ssl=trusting)
-        ours = OcpiClient(aiohttp.ClientSession(connector=connector, auto_decompress=False))
+        session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        ours = OcpiClient(session, session)
         plain = server.url.replace("https", "http")
 
         def answer(request: web.Request) -> web.Response:

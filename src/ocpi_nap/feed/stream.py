@@ -324,7 +324,9 @@ def router(hub: Hub, db: Database, path: str) -> APIRouter:
             since = None if given is None else read_cursor(given)
         except BadParameter as error:
             return plain(str(error), 400)
-        if hub.full or hub.closing:
+        if hub.closing:  # to EventSource an end means: again; a status like 503 would mean: never
+            return Response("retry: 2000\n\n", media_type="text/event-stream")
+        if hub.full:
             return PlainTextResponse("Too many listeners: try again later", 503, {"Retry-After": "30"}, "text/plain")
         if since is not None:
             cleared, last, _ = await sql.bounds(db)
