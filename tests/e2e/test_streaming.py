@@ -148,7 +148,7 @@ async def test_readers_survive_workers_and_the_server(nap: Nap) -> None:
         assert not any(reader.ends for reader in readers)
         assert await asyncio.to_thread(nap.stop) == 0
         for reader in readers:
-            await reader.until(lambda reader=reader: reader.ends == 1)
+            await reader.until(lambda reader=reader: reader.ends)
         await asyncio.to_thread(nap.start)
         for _ in range(10):
             await operator.change()
