@@ -143,7 +143,9 @@ def _explain(url: str, settings: Settings) -> None:
     command = os.path.relpath(sys.argv[0]) if "/" in sys.argv[0] else "ocpi-nap"
     lines = f"""
 The network is live. Open
-  {url}/swagger/
+  {url}/             the map
+  {url}/swagger/     the API
+  {url}/console      the staff's side, after: {command} user add me --role admin
 
 Read it
   curl --compressed {url}{_API}/operators
