@@ -184,7 +184,7 @@ class App:
         self._api = create_api(db, settings.feed_dir, options=api_options(settings))
         self._site = create_site(db, registry, site_options(settings))
         self._relay.limit(db, api_limits(settings), settings.mqtt_connections_per_minute)
-        on_exit_signal(self._api.state.end_streams)
+        on_exit_signal(self._end_streams)
         stop = asyncio.Event()
         tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]
         following = asyncio.create_task(self._site.state.map.live.run())
@@ -199,6 +199,11 @@ class App:
             await asyncio.gather(*tasks, following, return_exceptions=True)
             await client.close()
             await db.close()
+
+    def _end_streams(self) -> None:
+        """Those of the public API and those of open maps."""
+        self._api.state.end_streams()
+        self._site.state.map.live.close()
 
 
 def create_app() -> App:

@@ -39,10 +39,11 @@ class Nap:
     environment: dict[str, str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    workers: int = 2
 
     def start(self) -> None:
         """Start it; returns when it answers."""
-        command = [sys.executable, "-m", "ocpi_nap", "serve", "--port", self.url.rpartition(":")[2], "--workers", "2"]
+        command = [sys.executable, "-m", "ocpi_nap", "serve", "--port", self.url.rpartition(":")[2], "--workers", str(self.workers)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         _await_health(self.url, self.process, self.log)

@@ -296,3 +296,18 @@ async def test_a_platform_that_registers_itself(nap: Nap, tmp_path: Path) -> Non
     finally:
         process.terminate()
         await process.wait()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_open_maps_do_not_keep_it_from_ending(nap: Nap, workers: int) -> None:
+    """Their streams end as answers do, not cut off when the server has waited long enough, and everything ends in order."""
+    if workers != nap.workers:
+        nap.stop()
+        nap.workers = workers
+        nap.start()
+    async with aiohttp.ClientSession() as session, session.get(f"{nap.url}/map/live?zoom=5") as answer:
+        assert (await answer.content.readline()).startswith(b"retry:")
+        assert await asyncio.to_thread(nap.stop) == 0
+        await answer.content.read()
+    log = nap.log.read_text()
+    assert "ERROR" not in log and "Traceback" not in log and "WARNING" not in log
