@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ocpi_nap.store.activity import count_operators
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
 from tests.web.conftest import Site
@@ -52,13 +51,3 @@ async def test_statuses_arrive(site: Site, ocpi: Ocpi) -> None:
     assert "blocked" not in (await site.client.get("/console/live/rows?platform=other")).text
     site.client.cookies.clear()
     assert (await site.client.get("/console/live/rows", headers={"x-fragment": "1"})).status_code == 401
-
-
-async def test_operators_with_what_they_have(site: Site, ocpi: Ocpi) -> None:
-    await site.sign_in("viewer")
-    await delivered(ocpi)
-    await count_operators(site.db)
-    page = (await site.client.get("/console/operators")).text
-    assert "FI*ABC" in page and page.count('<td class="right">1</td>') == 3
-    assert "FI*ABC" in (await site.client.get("/console/operators?q=fi*ab")).text
-    assert "No operator matches" in (await site.client.get("/console/operators?q=100%25")).text

@@ -12,7 +12,7 @@ import typer
 
 from ocpi_nap.cli.context import database_dsn, load_settings
 from ocpi_nap.cli.errors import CliError
-from ocpi_nap.model.register import Fact
+from ocpi_nap.model.register import Fact, written
 from ocpi_nap.registry import register
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import list_facts
@@ -90,8 +90,7 @@ def show(
         return
     for fact in found:
         subject = f"{fact.country_code}*{fact.party_id}{' ' + fact.location if fact.location else ''}"
-        value = "|".join(fact.value) if isinstance(fact.value, list) else {True: "yes", False: "no"}.get(fact.value, fact.value)
-        print(f"{subject}: {fact.field}={value} ({fact.author}, {fact.at:%Y-%m-%d}, {fact.source})")
+        print(f"{subject}: {fact.field}={written(fact.value)} ({fact.author}, {fact.at:%Y-%m-%d}, {fact.source})")
 
 
 def _as_dict(fact: Fact) -> dict[str, Any]:

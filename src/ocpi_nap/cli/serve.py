@@ -47,7 +47,7 @@ def run(host: str, port: int, workers: int) -> None:
     except ValueError as error:
         raise CliError(f"A setting cannot be read: {error}.", "docs/operators.md lists them.") from None
     _check_port(host, port)
-    # With one worker the server runs in this process, and raises the signal that ended it again: what is below must end in order all the same.
+    # One worker runs in this process, and the server raises the signal that ended it again: what is below must end in order all the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn

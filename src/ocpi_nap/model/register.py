@@ -135,3 +135,10 @@ def read(name: str, given: str) -> Any:
         raise ValueError(f"there is no such fact: {', '.join(FIELDS)}")
     text = given.strip()
     return FIELDS[name].read(text) if text else None
+
+
+def written(value: Any) -> str:
+    """A value as `read` takes it; "" for None."""
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    return "|".join(value) if isinstance(value, list) else str(value)

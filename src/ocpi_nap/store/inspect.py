@@ -33,11 +33,13 @@ class OperatorRow:
     counted_at: datetime | None
 
 
-_OPERATORS = """
+_COUNTED = """
 SELECT p.name, p.environment, p.state, o.country_code, o.party_id, o.name, o.url, o.source, c.locations, c.evses, c.tariffs, c.withdrawn,
        c.received_at, c.counted_at
-  FROM operator o JOIN platform p ON p.id = o.platform_id 
+  FROM operator o JOIN platform p ON p.id = o.platform_id
   LEFT JOIN operator_count c ON (c.platform_id, c.country_code, c.party_id) = (o.platform_id, o.country_code, o.party_id)
+"""
+_OPERATORS = f"""{_COUNTED}
  WHERE (%(text)s = '' OR o.name ILIKE %(like)s OR o.country_code || '*' || o.party_id ILIKE %(like)s)
    AND (o.country_code, o.party_id, p.name) > (%(country)s, %(party)s, %(platform)s)
  ORDER BY o.country_code, o.party_id, p.name LIMIT %(size)s
@@ -49,6 +51,12 @@ async def operators(db: Database, text: str, after: tuple[str, str, str], size: 
     like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     params = {"text": text, "like": like, "country": after[0], "party": after[1], "platform": after[2], "size": size}
     return [OperatorRow(*row) for row in await db.fetch_all(_OPERATORS, params)]
+
+
+async def operators_of(db: Database, country_code: str, party_id: str) -> list[OperatorRow]:
+    """An operator on each platform that delivers it."""
+    query = f"{_COUNTED} WHERE (o.country_code, o.party_id) = (%s, %s) ORDER BY p.environment, p.name"
+    return [OperatorRow(*row) for row in await db.fetch_all(query, (country_code, party_id))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -45,11 +46,41 @@ SELECT country_code, party_id, location_id, field, value, source, author, at FRO
  WHERE (%(country)s::text IS NULL OR country_code = %(country)s) AND (%(party)s::text IS NULL OR party_id = %(party)s)
  ORDER BY country_code, party_id, location_key, field
 """
+_OF_SUBJECT = """
+SELECT country_code, party_id, location_id, field, value, source, author, at FROM register
+ WHERE (country_code, party_id, location_key) = (%s, %s, %s) ORDER BY field
+"""
+_PLACES = """
+SELECT location_id, count(*), max(at) FROM register WHERE (country_code, party_id) = (%s, %s) AND location_key <> ''
+ GROUP BY location_key, location_id ORDER BY location_key LIMIT %s
+"""
+_OPERATORS = "SELECT DISTINCT country_code, party_id FROM operator ORDER BY country_code, party_id"
 _FACTS = """
 SELECT r.country_code, r.party_id, r.location_key, r.field, r.value
   FROM register r
  WHERE (r.country_code, r.party_id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND (r.location_key = '' OR r.location_key = ANY(%s))
 """
+
+
+async def hold(conn: Conn) -> None:
+    """Keep other writers of the register waiting until the transaction ends; readers go on."""
+    await conn.execute("LOCK TABLE register IN SHARE ROW EXCLUSIVE MODE")
+
+
+async def facts_of_subject(conn: Conn, subject: Subject) -> list[Fact]:
+    """What the register has of an operator as a whole, or of one location."""
+    cursor = await conn.execute(_OF_SUBJECT, (subject[0], subject[1], fold(subject[2])))
+    return [Fact(*row) for row in await cursor.fetchall()]
+
+
+async def places_with_facts(db: Database, country_code: str, party_id: str, size: int) -> list[tuple[str, int, datetime]]:
+    """(location id, facts, when the latest of them was written) of an operator's locations that have facts of their own."""
+    return [(row[0], row[1], row[2]) for row in await db.fetch_all(_PLACES, (country_code, party_id, size))]
+
+
+async def known_operators(db: Database) -> list[tuple[str, str]]:
+    """(country code, party) of everyone whose data a platform delivers."""
+    return [(row[0], row[1]) for row in await db.fetch_all(_OPERATORS)]
 
 
 async def unknown_subjects(conn: Conn, subjects: list[Subject]) -> dict[Subject, str]:

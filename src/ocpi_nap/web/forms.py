@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from hmac import compare_digest
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from ocpi_nap.web.context import web_of
 
 _COOKIE = "form"
 _LONGEST = 64 * 1024
+_LONGEST_UPLOAD = 8 * 1024 * 1024
 
 
 class Refused(HTTPException):
@@ -23,15 +25,40 @@ class Refused(HTTPException):
         super().__init__(403, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that came with a form."""
+
+    name: str
+    data: bytes
+
+
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a POST, stripped, the last value of each name; refuses other sites' forms and bodies over 64 kB."""
+    return (await _read(request, _LONGEST, files=0))[0]
+
+
+async def read_upload(request: Request) -> tuple[dict[str, str], Upload | None]:
+    """The same of a form with one file, None when none was chosen; refuses bodies over 8 MB."""
+    return await _read(request, _LONGEST_UPLOAD, files=1)
+
+
+async def _read(request: Request, longest: int, *, files: int) -> tuple[dict[str, str], Upload | None]:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise Refused
-    if int(request.headers.get("content-length") or _LONGEST + 1) > _LONGEST:
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > longest:
         raise HTTPException(413, "The form is too large.")
-    form = await request.form(max_fields=300, max_files=0)
-    return {name: value.strip() for name, value in form.multi_items() if isinstance(value, str)}
+    fields: dict[str, str] = {}
+    upload = None
+    async with request.form(max_fields=300, max_files=files) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, str):
+                fields[name] = value.strip()
+            elif value.filename:
+                upload = Upload(value.filename, await value.read())
+    return fields, upload
 
 
 def visitor_token(request: Request) -> str:

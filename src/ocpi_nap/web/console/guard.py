@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import Account, Role, Session
 from ocpi_nap.web.context import web_of
-from ocpi_nap.web.forms import Refused, read_form
+from ocpi_nap.web.forms import Refused, read_form, read_upload
 
 HOME = "/console/platforms"
 SIGN_IN = "/console/sign-in"
@@ -70,20 +70,24 @@ async def end(request: Request, session: Session) -> Response:
     return response
 
 
-def require(role: Role) -> Callable[[Request], Awaitable[Session]]:
-    """A dependency: the session of an account that has the role; a POST must carry the session's form token."""
+def require(role: Role, *, upload: bool = False) -> Callable[[Request], Awaitable[Session]]:
+    """A dependency: the session of an account that has the role; a POST must carry the session's form token. ``upload``: its form
+    may bring a file, ``request.state.upload``."""
 
     async def check(request: Request) -> Session:
         session = await current(request)
         if session is None or session.stage != "full":
             raise SignInNeeded
         request.state.session = session
-        if request.method == "POST":
-            request.state.form = await read_form(request)
-            if not compare_digest(session.csrf.encode(), request.state.form.get("csrf", "").encode()):
-                raise Refused
         if not session.may(role):
             raise Forbidden(role)
+        if request.method == "POST":
+            if upload:
+                request.state.form, request.state.upload = await read_upload(request)
+            else:
+                request.state.form = await read_form(request)
+            if not compare_digest(session.csrf.encode(), request.state.form.get("csrf", "").encode()):
+                raise Refused
         return session
 
     return check
@@ -91,6 +95,7 @@ def require(role: Role) -> Callable[[Request], Awaitable[Session]]:
 
 Viewer = Annotated[Session, Depends(require("viewer"))]
 Operator = Annotated[Session, Depends(require("operator"))]
+Uploader = Annotated[Session, Depends(require("operator", upload=True))]
 Admin = Annotated[Session, Depends(require("admin"))]
 
 

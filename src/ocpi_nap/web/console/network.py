@@ -1,4 +1,4 @@
-"""Operators with what they have; any object as sent, as held and as published; statuses as they arrive."""
+"""Any object as sent, as held and as published; statuses as they arrive."""
 
 from __future__ import annotations
 
@@ -18,24 +18,11 @@ from ocpi_nap.store import inspect as sql
 from ocpi_nap.store.inspect import Found
 from ocpi_nap.store.registry import load_platforms
 from ocpi_nap.web.console.guard import Viewer
-from ocpi_nap.web.console.platforms import STATES
 from ocpi_nap.web.context import web_of
 
 router = APIRouter(prefix="/console")
-_PAGE, _LIVE = 100, 50
+_LIVE = 50
 STATUS_KINDS = {"AVAILABLE": "good", "CHARGING": "info", "RESERVED": "info", "BLOCKED": "warn", "OUTOFORDER": "bad", "INOPERATIVE": "bad"}
-
-
-@router.get("/operators")
-async def show_operators(request: Request, session: Viewer, q: str = "", after: str = "") -> Response:
-    """Operators in the order of their ids."""
-    web = web_of(request)
-    parts = after.split("*", 2)
-    key = (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")
-    rows = await sql.operators(web.db, q.replace("\0", ""), key, _PAGE + 1)
-    last = rows[_PAGE - 1] if len(rows) > _PAGE else None
-    more = f"{last.country_code}*{last.party_id}*{last.platform}" if last else ""
-    return web.pages.html("console/operators.html", request, rows=rows[:_PAGE], more=more, q=q, states=STATES)
 
 
 @router.get("/inspector")
