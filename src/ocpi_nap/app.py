@@ -95,7 +95,7 @@ def site_options(settings: Settings) -> SiteOptions:
         )  # fmt: skip
     return SiteOptions(
         public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding,
-        publish_environments=settings.environments, oidc=oidc,
+        publish_environments=settings.environments, oidc=oidc, datex=datex_options(settings),
         map_tiles=settings.map_tiles, map_attribution=settings.map_attribution,
     )  # fmt: skip
 

@@ -278,20 +278,30 @@ class Renderer:
         return found, sorted(set(numbers) - {row.pk for row in found})
 
     async def _locations(self, numbers: list[int], forms: list[Form[Any]]) -> list[Rendered]:
-        rows = await sql.load_locations(self._db, self._environments, numbers)
-        views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
-        facts = await facts_of(self._db, rows)
-        for view in views:
-            view.facts = facts.get(view.row.pk, {})
-        if not any(form.prices for form in forms):
-            return [_location(view, forms, None) for view in views]
-        named = {view.row.pk: _named(view) for view in views}
-        keys = sorted({key for names in named.values() for key in names.values()})
-        tariffs = [_decoded(tariff_view, row) for row in await sql.load_tariffs_by_key(self._db, self._environments, keys)] if keys else []
-        shown = {view.row.key: view for view in tariffs if view is not None and view.row.visible}
-        for view in views:
-            view.tariffs = {name: shown[key] for name, key in named[view.row.pk].items() if key in shown}
-        return [_location(view, forms, sorted({_tariff_name(key) for key in named[view.row.pk].values()})) for view in views]
+        prices = any(form.prices for form in forms)
+        found = await location_views(self._db, self._environments, numbers, prices=prices)
+        return [_location(view, forms, sorted(map(_tariff_name, keys)) if prices else None) for view, keys in found]
+
+
+async def location_views(
+    db: Database, environments: list[str], numbers: list[int], *, prices: bool
+) -> list[tuple[LocationView, set[sql.TariffKey]]]:
+    """Locations as forms show them, with what the register says of them; with ``prices`` also the tariffs that their connectors name,
+    and the keys of all that they name, known or not."""
+    rows = await sql.load_locations(db, environments, numbers)
+    views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
+    facts = await facts_of(db, rows)
+    for view in views:
+        view.facts = facts.get(view.row.pk, {})
+    if not prices:
+        return [(view, set()) for view in views]
+    named = {view.row.pk: _named(view) for view in views}
+    keys = sorted({key for names in named.values() for key in names.values()})
+    tariffs = [_decoded(tariff_view, row) for row in await sql.load_tariffs_by_key(db, environments, keys)] if keys else []
+    shown = {view.row.key: view for view in tariffs if view is not None and view.row.visible}
+    for view in views:
+        view.tariffs = {name: shown[key] for name, key in named[view.row.pk].items() if key in shown}
+    return [(view, set(named[view.row.pk].values())) for view in views]
 
 
 def _described(parties: list[tuple[Any, ...]]) -> dict[bytes, bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from ocpi_nap.feed.datex2.common import DatexOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.store.accounts import ROLES
 from ocpi_nap.store.database import Database
@@ -36,6 +37,7 @@ class SiteOptions:
     map_tiles: str = ""
     map_attribution: str = ""
     oidc: OidcOptions | None = None
+    datex: DatexOptions = field(default_factory=DatexOptions)
     check_patience: float = 6.0
     """Seconds that the onboarding page gives a CPO's server to answer."""
 

@@ -10,18 +10,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ocpi_nap.feed import render
-from ocpi_nap.feed.views import location_view, tariff_view
+from ocpi_nap.feed.renderer import location_views
+from ocpi_nap.feed.views import LocationView, TariffView, tariff_view
 from ocpi_nap.model.ids import fold
 from ocpi_nap.store import feed
 from ocpi_nap.store import inspect as sql
 from ocpi_nap.store.inspect import Found
 from ocpi_nap.store.registry import load_platforms
+from ocpi_nap.web.console import published
 from ocpi_nap.web.console.guard import Viewer
 from ocpi_nap.web.context import web_of
 
 router = APIRouter(prefix="/console")
 _LIVE = 50
+_LAST_PK = 2**63 - 1
 STATUS_KINDS = {"AVAILABLE": "good", "CHARGING": "info", "RESERVED": "info", "BLOCKED": "warn", "OUTOFORDER": "bad", "INOPERATIVE": "bad"}
 
 
@@ -77,34 +79,37 @@ def _held(row: dict[str, Any]) -> Any:
 
 
 @router.get("/inspector/location/{pk}")
-async def show_location(request: Request, session: Viewer, pk: int) -> Response:
-    """One location."""
+async def show_location(request: Request, session: Viewer, pk: int, form: str = "") -> Response:
+    """One location; ``form`` is the publication whose part of it is shown."""
     web = web_of(request)
-    row = await sql.location_row(web.db, pk)
+    row = await sql.location_row(web.db, pk) if pk <= _LAST_PK else None
     if row is None:
         raise HTTPException(404)
-    rows = await feed.load_locations(web.db, list(web.options.publish_environments), [pk])
-    public = render.location(location_view(rows[0])) if rows else None
-    return await _object_page(request, "location", row, json.loads(public) if public else None)
+    found = await location_views(web.db, list(web.options.publish_environments), [pk], prices=True)
+    return await _object_page(request, "location", row, found[0][0] if found else None, form)
 
 
 @router.get("/inspector/tariff/{pk}")
-async def show_tariff(request: Request, session: Viewer, pk: int) -> Response:
-    """One tariff."""
+async def show_tariff(request: Request, session: Viewer, pk: int, form: str = "") -> Response:
+    """One tariff; ``form`` as above."""
     web = web_of(request)
-    row = await sql.tariff_row(web.db, pk)
+    row = await sql.tariff_row(web.db, pk) if pk <= _LAST_PK else None
     if row is None:
         raise HTTPException(404)
     rows = await feed.load_tariffs(web.db, list(web.options.publish_environments), [pk])
-    public = render.tariff(tariff_view(rows[0])) if rows else None
-    return await _object_page(request, "tariff", row, json.loads(public) if public else None)
+    return await _object_page(request, "tariff", row, tariff_view(rows[0]) if rows else None, form)
 
 
-async def _object_page(request: Request, kind: str, row: dict[str, Any], public: Any) -> Response:
+async def _object_page(
+    request: Request, kind: str, row: dict[str, Any], view: LocationView | TariffView | None, form: str
+) -> Response:  # fmt: skip
     web = web_of(request)
     path = f"{kind}s/{row['country_code']}/{row['party_id']}/{row['id']}"
+    why = await published.reasons(web.db, web.options.publish_environments, row, view)
+    parts = published.reader(web.options.datex).parts(view) if view is not None and not why else []
     return web.pages.html(
-        "console/object.html", request, kind=kind, row=row, path=path, sent=_sent(row), held=_held(row), public=public,
+        "console/object.html", request, kind=kind, row=row, path=path, sent=_sent(row), held=_held(row), why=why, parts=parts,
+        chosen=next((part for part in parts if part.name == form), parts[0] if parts else None),
         history=await sql.history(web.db, kind, row["pk"]), looked_back=sql.LOOKED_BACK, kinds=STATUS_KINDS,
     )  # fmt: skip
 
