@@ -30,8 +30,11 @@ PAGES = {
     "onboarding": "/onboarding", "missing": "/console-is-not-here/", "platforms": "/console/platforms",
     "platform": "/console/platforms/kaleva", "platform-failed": "/console/platforms/pohjola", "record": "/console/platforms/kaleva/edit",
     "new-platform": "/console/new-platform", "requests": "/console/requests", "request": "/console/requests/1",
-    "operators": "/console/operators", "issues": "/console/issues", "issue-records": "/console/issues/records?platform=kaleva",
-    "inspector": "/console/inspector?q=nothing", "object": "/console/inspector/location/1", "live": "/console/live",
+    "operators": "/console/operators", "register": "/console/operators/FI*KAL", "register-import": "/console/operators/import",
+    "register-location": "/console/operators/FI*KAL?location=KAL-00001",
+    "issues": "/console/issues", "issue-records": "/console/issues/records?platform=kaleva",
+    "inspector": "/console/inspector?q=nothing", "object": "/console/inspector/location/1",
+    "object-datex2": "/console/inspector/location/1?form=datex2-3.6.xml", "live": "/console/live",
     "account": "/console/account", "audit": "/console/audit",
 }  # fmt: skip
 
@@ -110,6 +113,9 @@ async def test_pictures(nap: Nap) -> None:
         await nap.cli("platform", "add", "pohjola", "--versions-url", "http://127.0.0.1:9/ocpi/versions", "--token", "t", "--party-id",
                       "POH", "--country-code", "FI", "--environment", "test", "--operator", "FI*POH;Pohjola Lataus")  # fmt: skip
         await nap.cli("platform", "register", "pohjola", status=1)
+        await nap.cli("register", "set", "FI*KAL", "legal_name=Kaleva Lataus Oy", "helpdesk_phone=+358 9123456", "payment_means=emv|qrCode",
+                      "toilet=no", "--by", "Maija M.", "--source", "form of 2 March")  # fmt: skip
+        await nap.cli("register", "set", "FI*KAL", "toilet=yes", "--location", "KAL-00001", "--by", "Maija M.", "--source", "photograph")
         page = await (await browser.new_context(locale="en-GB", timezone_id="Europe/Helsinki", reduced_motion="reduce")).new_page()
         await apply(page, nap, platforms[0].versions_url)
         await page.goto(f"{nap.url}/console")

@@ -86,6 +86,37 @@ async def test_from_the_request_to_the_data(nap: Nap) -> None:
         await staff.get_by_role("region", name="Latest statuses").get_by_role("link").first.click()
         await expect(staff.get_by_role("heading", name="What the public reads")).to_be_visible()
         await accessible(staff)
+        for form in ("datex2-3.6.json", "datex2-3.7.xml"):
+            await staff.get_by_label("Publication").select_option(form)
+            await staff.wait_for_url(f"**form={form}")
+            await expect(staff.get_by_label("What the public reads")).to_contain_text("nergyInfrastructureStation")
+        await accessible(staff)
+
+        # What OCPI cannot say is added by hand, and from a file.
+        await staff.get_by_role("navigation", name="Console").get_by_role("link", name="Operators").click()
+        await staff.get_by_role("link", name="Simu Charging").click()
+        await staff.get_by_label("Legal name").fill("Simu Charging Oy")
+        await staff.get_by_label("Helpdesk phone").fill("09 123456")
+        await staff.get_by_role("button", name="Save").click()
+        await expect(staff.get_by_text("A number as in +358 9123456 is required")).to_be_visible()
+        await accessible(staff)
+        await staff.get_by_label("Helpdesk phone").fill("+358 9123456")
+        await staff.get_by_label("Source of what you change").fill("their letter")
+        await staff.get_by_role("button", name="Save").click()
+        await expect(staff.get_by_text("Said by maija").first).to_contain_text("from their letter")
+        await accessible(staff)
+        await staff.get_by_role("navigation", name="Console").get_by_role("link", name="Operators").click()
+        await staff.get_by_role("link", name="Import facts").click()
+        async with staff.expect_download() as downloading:
+            await staff.get_by_role("link", name="Template").click()
+        lines = (await (await downloading.value).path()).read_text().splitlines()
+        assert lines[0].startswith("operator,location,legal_name,") and lines[1].startswith("FI*SIM,")
+        for cell, answer in (("perhaps", "line 2, column toilet"), ("yes", "1 facts changed, of 1 in the file")):
+            text = f"operator,toilet\nFI*SIM,{cell}\n"
+            await staff.get_by_label("File").set_input_files({"name": "facts.csv", "mimeType": "text/csv", "buffer": text.encode()})
+            await staff.get_by_role("button", name="Import").click()
+            await expect(staff.get_by_text(answer)).to_be_visible()
+            await accessible(staff)
         for name in ("Operators", "Issues", "Inspector", "Audit log"):
             await staff.get_by_role("navigation", name="Console").get_by_role("link", name=name).click()
             await expect(staff.get_by_role("heading", name=name, level=1)).to_be_visible()
@@ -111,6 +142,9 @@ async def test_from_the_request_to_the_data(nap: Nap) -> None:
 async def test_on_a_telephone(nap: Nap) -> None:
     """Nothing is wider than a narrow screen, in light and dark."""
     password = await account(nap, "maija", "admin")
+    await nap.cli("platform", "add", "telephone", "--versions-url", "http://127.0.0.1:9/versions", "--token", "t", "--party-id", "TEL",
+                  "--country-code", "FI", "--environment", "test", "--operator", "FI*TEL;Tel")  # fmt: skip
+    await nap.cli("register", "set", "FI*TEL", "legal_name=Tel Oy", "toilet=yes", "--by", "Maija M.", "--source", "letter " + "x" * 150)
     async with chromium() as browser:
         for scheme in ("light", "dark"):
             context = await browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, locale="en-GB")  # type: ignore[arg-type]
@@ -118,7 +152,8 @@ async def test_on_a_telephone(nap: Nap) -> None:
             await page.goto(nap.url)
             await accessible(page)
             await sign_in(page, nap.url, "maija", password)
-            for path in ("/", "/onboarding", "/console/platforms", "/console/new-platform", "/console/issues", "/console/account"):
+            for path in ("/", "/onboarding", "/console/platforms", "/console/new-platform", "/console/issues", "/console/account",
+                         "/console/operators/import", "/console/operators/FI*TEL"):
                 await page.goto(nap.url + path)
                 wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert wide <= 0, path

@@ -39,6 +39,14 @@ _LABELS = {
     "roofed": "Covered parking", "lighting": "Illuminated parking", "catering": "Food and drink", "toilet": "Toilets",
     "service_type": "Staff", "station_power": "Power of the station",
 }  # fmt: skip
+_HELP = {
+    "organisation_number": "In the national register of companies", "vat_number": "As in FI12345678",
+    "helpdesk_phone": "As in +358 9123456",
+    "helpdesk_url": "As in https://abc.example/help", "nuts1": "As in FI1", "station_power": "In watts, where the location is one station",
+    "payment_means": f"Parted by |, any of {', '.join(model.MEANS_OF_PAYMENT)}",
+    "payment_brands": f"Parted by |, any of {', '.join(model.BRANDS)}", "payment_service_providers": "Names, parted by |",
+    "mobility_service_providers": "Those whose customers can charge, parted by |", "roaming_platforms": "Names, parted by |",
+}  # fmt: skip
 _YES_NO = ("roofed", "lighting", "catering", "toilet", "rest_area")
 
 
@@ -53,8 +61,8 @@ class Field:
 
 
 def _field(name: str) -> Field:
-    fact = model.FIELDS[name]
-    help = f"{fact.meaning.replace('`', '').rstrip('.')}{' – parted by |' if 'a list' in fact.meaning else ''} (AFIR {fact.item})."
+    item, said = f"AFIR {model.FIELDS[name].item}", _HELP.get(name)
+    help = f"{said} ({item})." if said else f"{item}."
     options = None
     if name in _YES_NO:
         options = [("", "Not known"), ("yes", "Yes"), ("no", "No")]
