@@ -29,13 +29,22 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An object's part of one publication; without a text ``why`` says why there is none."""
+    """An object's part of one publication; without a fragment ``why`` says why there is none."""
 
-    name: str
+    form: Form[Any]
     title: str
-    path: str
-    text: str | None
+    fragment: bytes | None
     why: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The form's."""
+        return self.form.name
+
+    @property
+    def text(self) -> str | None:
+        """Set out for reading: made for the one that is looked at, which takes longer than to draw them all."""
+        return None if self.fragment is None else _pretty(self.form, self.fragment)
 
 
 class Reader:
@@ -59,12 +68,11 @@ class Reader:
         title = _TITLES[publication] + (f" {form.encoding.upper()}" if "datex2" in publication else "")
         try:
             drawn = form.fragment(view)
-            text = None if drawn is None else _pretty(form, drawn)
-            why = self._reasons.get(publication) or "It has nothing to show in it."
         except Exception:
             log.exception("%s could not be rendered as %s", view.row.id, form.name)
-            text, why = None, "It could not be rendered; the log says more."
-        return Part(form.name, title, form.path, text, why if text is None else None)
+            return Part(form, title, None, "It could not be rendered; the log says more.")
+        why = None if drawn is not None else self._reasons.get(publication) or "It has nothing to show in it."
+        return Part(form, title, drawn, why)
 
 
 @lru_cache(1)
