@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import uvloop
 from fasteners import InterProcessLock
+from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 
 from ocpi_nap.app import DSN_VARIABLE, datex_options
@@ -36,6 +37,8 @@ from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import object_path
 
 log = logging.getLogger(__name__)
+
+_KEPT_OUT = Counter("ocpi_nap_datex2_kept_out", "Objects kept out of a DATEX II publication because they would break it.", ["publication"])
 
 
 def _lock(settings: Settings) -> InterProcessLock:
@@ -63,6 +66,7 @@ def run_feed() -> None:
 
 def _report(issues: IssueLog, view: LocationView | TariffView, publication: str, message: str) -> None:
     """An object that is kept out of a DATEX II publication is an issue of its platform (AFIR-FMT-01)."""
+    _KEPT_OUT.labels(publication).inc()
     row = view.row
     kind = "locations" if isinstance(view, LocationView) else "tariffs"
     issue = Issue(publication, "not_datex2", f"kept out of the publication: {message}"[:255])

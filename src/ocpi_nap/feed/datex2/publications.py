@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from prometheus_client import Counter
 
 from ocpi_nap.feed.datex2.aegi import Aegi
 from ocpi_nap.feed.datex2.common import DatexOptions, Json, moment, texts
@@ -23,7 +22,6 @@ Reject = Callable[[LocationView | TariffView, str, str], None]
 """Told of an object that is kept out: the row, the publication, and why."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_KEPT_OUT = Counter("ocpi_nap_datex2_kept_out", "Objects kept out of a DATEX II publication because they would break it.", ["publication"])
 _HEADER: Json = {"confidentiality": {"value": "noRestriction"}, "informationStatus": {"value": "real"}}
 
 
@@ -42,7 +40,6 @@ class _Content(Generic[V]):
             value = self._mapping(view)
             return None if value is None else (value, self._check(value))
         except (NotPublishable, ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
-            _KEPT_OUT.labels(self._name).inc()
             self._reject(view, self._name, str(error) or type(error).__name__)
             return None
 
