@@ -42,7 +42,7 @@ async def serving(
     bulk = BulkBuilder(db, renderer, folder / "fragments", folder / "snapshots")
     running = [asyncio.create_task(work.run(stop)) for work in (renderer, snapshots, bulk)]
     try:
-        yield create_api(db, folder, options=replace(options or ApiOptions(), bulk_seconds=0, patience=60), forms=forms, store=store)
+        yield create_api(db, folder, options=replace(options or ApiOptions(), bulk_seconds=0, patience=5), forms=forms, store=store)
     finally:
         stop.set()
         await asyncio.gather(*running)

@@ -24,8 +24,8 @@ from ocpi_nap.feed.selections import Selection
 
 PAGE_SIZE = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHARE = 10
-"""A body that changes all the time is rebuilt at most a tenth of the time."""
+_SHARE = 1
+"""A page that changes all the time is built anew half of the time at most: what is served is older than its data by one building."""
 _LEAST_KEY = 11  # two letters, a party, an id, three separators and the number
 
 

@@ -25,7 +25,10 @@ _FIRST_PATIENCE = 10.0
 """Seconds that a request waits for the renderer while there is nothing to show yet: a new service fills its store."""
 _NAP = 0.002
 _POKE = 0.02
-"""Wait after which the renderer is woken: its own notification may have been missed."""
+"""Wait after which the renderer is woken, then twice as long each time: its own notification may have been missed, or an older transaction
+has ended, which nobody tells."""
+_RESIGNED = 5.0
+"""Seconds in which requests wait for no older transaction after one did not end in time: it may last."""
 
 
 class NotReady(Exception):
@@ -44,6 +47,7 @@ class FeedReader:
         self._running: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
         self._shown = False
+        self._resigned_until = 0.0
 
     def close(self) -> None:
         if self._store is not None:
@@ -86,7 +90,7 @@ class FeedReader:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience if self._shown else _FIRST_PATIENCE):
                 try:
-                    await self._reach(await sql.newest(self._db))
+                    await self._reach(await sql.newest(self._db, readable=began < self._resigned_until))
                 except (psycopg.Error, PoolTimeout) as error:
                     log.warning("the database could not be asked for news: %s", error)
         self._shown = self._position() is not None
@@ -94,13 +98,14 @@ class FeedReader:
             raise NotReady
         if time.monotonic() - began >= self._patience:
             _LATE.inc()
+            self._resigned_until = time.monotonic() + _RESIGNED
 
     async def _reach(self, wanted: sql.Position) -> None:
-        waited, poked = 0.0, False
+        waited, poke = 0.0, _POKE
         while (reached := self._position()) is None or reached < wanted:
-            if waited >= _POKE and not poked:
+            if waited >= poke:
                 await self._db.notify("feed")
-                poked = True
+                poke *= 2
             await asyncio.sleep(_NAP)
             waited += _NAP
 

@@ -104,7 +104,7 @@ class Renderer:
                 if not self._ready:
                     await self._prepare()
                     self._ready = True
-                wanted = wanted or await sql.newest(self._db)
+                wanted = wanted or await sql.newest(self._db, readable=True)
                 with self.store.reading() as reading:
                     state = reading.state
                 changes, position = await sql.changes_after(self._db, state.position)

@@ -75,7 +75,8 @@ SELECT kind, location_pk, tariff_pk, xid::text::bigint, id FROM change
  ORDER BY xid, id LIMIT {_CHANGES_AT_ONCE}
 """
 _NEWEST = """
-SELECT xid::text::bigint, id FROM change WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
+SELECT xid::text::bigint, id FROM change
+ WHERE NOT %s OR xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
 """
 
 
@@ -191,9 +192,10 @@ async def head(db: Database) -> Position:
     return (int(row[0]), 0)
 
 
-async def newest(db: Database) -> Position:
-    """The last change that a reader of the change feed can have read."""
-    row = await db.fetch_one(_NEWEST)
+async def newest(db: Database, *, readable: bool) -> Position:
+    """The last change that is committed; ``readable``: that a reader of the change feed can have read, for which older transactions must
+    have ended."""
+    row = await db.fetch_one(_NEWEST, (readable,))
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
