@@ -10,7 +10,6 @@ left it behind, and a full disk would end the publishing for all.
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,19 +17,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-import psycopg
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter
 
+from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import changes, events
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import Event
-
-log = logging.getLogger(__name__)
 
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
@@ -111,59 +108,30 @@ class _Link:
         await self.unacknowledged.wait_empty()
 
 
-class Publisher:
+class Publisher(Leader):
     """Publishes what the event log tells, from one node at a time; ``objects``: locations and tariffs too, not only statuses."""
 
     def __init__(
         self, db: Database, mqtt_url: str, *, qos: int = 0, retain: bool = False, objects: bool = False,
         publish_environments: tuple[str, ...] = ("production", "test"),
     ) -> None:  # fmt: skip
-        self._db = db
+        super().__init__(db, _LEADER, "event", "publishing on MQTT")
         self._url = urlsplit(mqtt_url)
         self._qos = qos
         self._retain = retain
         self._objects = objects
         self._environments = list(publish_environments)
-        self._changed = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Publish until told to stop; without the broker or the database it waits for them."""
-        watcher = asyncio.create_task(self._watch())
-        try:
-            while not stop.is_set():
-                try:
-                    await self._lead(stop)
-                except (psycopg.Error, OSError) as error:
-                    log.warning("publishing on MQTT was interrupted: %s", error)
-                except Exception:
-                    log.exception("publishing on MQTT failed")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1)
-        finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        async for _ in self._db.listen("event"):
-            self._changed.set()
-
-    async def _lead(self, stop: asyncio.Event) -> None:
-        async with self._db.connection() as conn:
-            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,))).fetchone()
-            if not row or not row[0]:
-                return
-            try:
-                async with self._connected() as link:
-                    await self._publish_all(conn, link, stop)
-            finally:
-                if not conn.closed:
-                    await conn.execute("SELECT pg_advisory_unlock(%s)", (_LEADER,))
+    async def work(self, conn: changes.Conn, stop: asyncio.Event) -> None:
+        """Publish over one connection to the broker."""
+        async with self._connected() as link:
+            await self._publish_all(conn, link, stop)
 
     async def _publish_all(self, conn: changes.Conn, link: _Link, stop: asyncio.Event) -> None:
         _, position = await changes.ensure_position(conn, READER)
         while not stop.is_set():
-            self._changed.clear()
-            found = await events.after(self._db, position, _BATCH)
+            self.changed.clear()
+            found = await events.after(self.db, position, _BATCH)
             if link.broken.is_set():
                 raise BrokerAway("the connection to the MQTT broker broke")
             if not found:
@@ -176,13 +144,13 @@ class Publisher:
             await asyncio.sleep(_GATHER)
 
     async def _idle(self, link: _Link, stop: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (self._changed, link.broken, stop)]
+        waits = [asyncio.create_task(event.wait()) for event in (self.changed, link.broken, stop)]
         await asyncio.wait(waits, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
             task.cancel()
 
     async def _publish(self, link: _Link, found: list[Event]) -> None:
-        objects = await shown(self._db, self._environments, found) if self._objects else {}
+        objects = await shown(self.db, self._environments, found) if self._objects else {}
         under_way = 0
         for event in found:
             messages = status_messages(event)

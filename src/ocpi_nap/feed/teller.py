@@ -7,20 +7,17 @@ repeats and loses nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
-import psycopg
 
+from ocpi_nap.feed.leader import Leader
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
-
-log = logging.getLogger(__name__)
 
 _GATHER = 0.01
 """Seconds between two looks at the change feed under load: pushes come in many small commits."""
@@ -152,51 +149,22 @@ def _needs_look(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     return place is None or row.uid_key not in place.evses or row.status in _HIDDEN_STATUS
 
 
-class Teller:
+class Teller(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
-        self.db = db
+        super().__init__(db, _LEADER, "feed", "writing events")
         self._environments = list(publish_environments)
-        self._changed = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Write until told to stop; without the database it waits for it."""
-        watcher = asyncio.create_task(self._watch())
-        try:
-            while not stop.is_set():
-                try:
-                    await self._lead(stop)
-                except (psycopg.Error, OSError) as error:
-                    log.warning("writing events was interrupted: %s", error)
-                except Exception:
-                    log.exception("writing events failed")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1)
-        finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        async for _ in self.db.listen("feed"):
-            self._changed.set()
-
-    async def _lead(self, stop: asyncio.Event) -> None:
-        async with self.db.connection() as conn:
-            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,))).fetchone()
-            if not row or not row[0]:
-                return
-            try:
-                while not stop.is_set():
-                    self._changed.clear()
-                    if await self._batch(conn):
-                        await asyncio.sleep(_GATHER)
-                        continue
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), 1)
-            finally:
-                if not conn.closed:
-                    await conn.execute("SELECT pg_advisory_unlock(%s)", (_LEADER,))
+    async def work(self, conn: sql.Conn, stop: asyncio.Event) -> None:
+        """Tell what changed, a batch at a time."""
+        while not stop.is_set():
+            self.changed.clear()
+            if await self._batch(conn):
+                await asyncio.sleep(_GATHER)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), 1)
 
     async def catch_up(self) -> None:
         """Write everything that is committed now (tests and tools; the caller knows that nobody else writes)."""

@@ -1,0 +1,61 @@
+"""Work that one node does at a time: it follows a channel of PostgreSQL for as long as it holds an advisory lock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from ocpi_nap.store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+class Leader(ABC):
+    """`run` waits for its turn and works while it lasts; `changed` is set by each notification of the channel."""
+
+    def __init__(self, db: Database, lock: int, channel: str, what: str) -> None:
+        self.db = db
+        self.changed = asyncio.Event()
+        self._lock, self._channel, self._what = lock, channel, what
+
+    @abstractmethod
+    async def work(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> None:
+        """Work on the connection that holds the lock until told to stop; an error ends the turn, and another one is sought."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; without the database, or what else is needed, wait for it."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            while not stop.is_set():
+                try:
+                    await self._lead(stop)
+                except (psycopg.Error, OSError) as error:
+                    log.warning("%s was interrupted: %s", self._what, error)
+                except Exception:
+                    log.exception("%s failed", self._what)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 1)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async for _ in self.db.listen(self._channel):
+            self.changed.set()
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        async with self.db.connection() as conn:
+            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (self._lock,))).fetchone()
+            if not row or not row[0]:
+                return
+            try:
+                await self.work(conn, stop)
+            finally:
+                if not conn.closed:
+                    await conn.execute("SELECT pg_advisory_unlock(%s)", (self._lock,))
