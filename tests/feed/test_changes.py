@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from ocpi_nap.feed.teller import Teller
-from ocpi_nap.store import events
+from ocpi_nap.store import events, registry
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.feed.conftest import Api
@@ -108,6 +108,21 @@ async def test_what_a_change_says(ocpi: Ocpi, api: Api) -> None:
     assert item["tariff"] == (await call(app, f"{BASE}/tariffs")).json()["tariffs"][0]
     await ocpi.send("DELETE", "2.2.1/tariffs/FI/ABC/T1", token=token)
     assert [(item["change"], item["reason"]) for item in await said()] == [("removed", "deleted")]
+
+
+async def test_platforms_onboarded_together(ocpi: Ocpi, api: Api) -> None:
+    """Each of their locations is told once, although a look at the platforms finds it before the change feed comes to it."""
+    app, _, teller = await _prepared(ocpi, api)
+    cursor = await _cursor(app)
+    for number in range(3):
+        token = await ocpi.platform("2.2.1", f"P{number}X")
+        await ocpi.send("PUT", f"2.2.1/locations/FI/P{number}X/L1", location("2.2.1", 1, f"P{number}X"), token=token)
+        async with ocpi.db.transaction() as conn:
+            await registry.visible_change(conn)
+    await tell(teller)
+    found = await call(app, f"{BASE}/changes?since={cursor}")
+    told = [(item["kind"], item["change"], item["operator"]) for item in found.json()["changes"]]
+    assert sorted(told) == [("location", "added", f"FI*P{number}X") for number in range(3)]
 
 
 async def test_the_first_answer(ocpi: Ocpi, api: Api) -> None:

@@ -149,12 +149,20 @@ def _needs_look(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     return place is None or row.uid_key not in place.evses or row.status in _HIDDEN_STATUS
 
 
+def _told(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
+    """Whether the location was told as this change had left it, because a look at the registry was ahead of the change feed."""
+    place = told.get(row.location_pk or 0)
+    return place is not None and any(seen is not None and includes(seen, row.xid) for _, seen in place.evses.values())
+
+
 class Teller(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
         super().__init__(db, _LEADER, "feed", "writing events")
         self._environments = list(publish_environments)
+        self._registry_seen: str | None = None
+        """Snapshot of the last look at operators and platforms: what it includes needs no other look."""
 
     async def work(self, conn: sql.Conn, stop: asyncio.Event) -> None:
         """Tell what changed, a batch at a time."""
@@ -181,12 +189,16 @@ class Teller(Leader):
         rows = await sql.next_changes(conn, (head.xid, head.id), _BATCH)
         if not rows:
             return False
-        first = next((i for i, row in enumerate(rows) if row.kind == "registry"), len(rows))
+        first = next((i for i, row in enumerate(rows) if self._unseen(row)), len(rows))
         if first == 0:
             await self._registry(conn, rows[0])
         else:
             await self._tell(conn, rows[:first])
         return True
+
+    def _unseen(self, row: ChangeRow) -> bool:
+        """Whether operators or platforms changed after they were looked at: platforms that are onboarded together cost one look."""
+        return row.kind == "registry" and (self._registry_seen is None or not includes(self._registry_seen, row.xid))
 
     async def _tell(self, conn: sql.Conn, rows: Sequence[ChangeRow]) -> None:
         """Statuses and objects, in order."""
@@ -195,7 +207,7 @@ class Teller(Leader):
             head, snapshot = await sql.head(conn), await sql.snapshot(conn)
             told = await sql.told_locations(conn, sorted({row.location_pk for row in rows if row.location_pk is not None}))
             looks = {row.location_pk for row in rows if row.location_pk is not None and _needs_look(row, told)}
-            described = {row.location_pk for row in rows if row.kind in ("location", "location-new")}
+            described = {row.location_pk for row in rows if row.kind in ("location", "location-new") and not _told(row, told)}
             judged = await sql.judged_locations(conn, self._environments, sorted(looks)) if looks else {}
             draft = Draft(told, judged, snapshot)
             tariffs = await self._tariffs(conn, sorted({row.tariff_pk for row in rows if row.tariff_pk is not None}))
@@ -243,7 +255,7 @@ class Teller(Leader):
         In transactions of their own: each tells the difference to what was told, so after a crash the rest follows. What goes is
         told before what comes: the same operator may have moved to another platform.
         """
-        beginning = int((await sql.snapshot(conn)).split(":")[0])
+        seen = await sql.snapshot(conn)
         told, now = await sql.operators(conn, self._environments)
         changed = [key for key, digest in now.items() if key in told and told[key] != digest]
         going, coming = await sql.affected(conn, self._environments, "location", changed)
@@ -267,9 +279,10 @@ class Teller(Leader):
         async with conn.transaction():
             head = await sql.head(conn)
             head.started = True
-            head.xid, head.id = (beginning, 0) if row is None else (row.xid, row.id)
+            head.xid, head.id = (int(seen.split(":")[0]), 0) if row is None else (row.xid, row.id)
             await sql.tell_operators(conn, now)
             await sql.advance(conn, head)
+        self._registry_seen = seen
 
 
 def _parts(pks: list[int]) -> list[list[int]]:
