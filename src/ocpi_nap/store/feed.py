@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.rows import EVSES_OF
 
 Position = tuple[int, int]
 """How far a reader of the change feed is: (transaction id, row id)."""
@@ -31,11 +32,10 @@ SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.raw, l.created_at, l.mod
   FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
  WHERE l.pk = ANY(%(pks)s)
 """
-_EVSES = """
+_EVSES = f"""
 SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.status, s.status_at,
        s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED'), s.withdrawn_at
-  FROM evse e JOIN evse_state s USING (location_pk, uid_key)
- WHERE e.location_pk = ANY(%(pks)s)
+  FROM {EVSES_OF.format(pks="%(pks)s")}
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFF = """

@@ -9,6 +9,7 @@ from typing import Any
 
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import PUBLISHED
+from ocpi_nap.store.rows import EVSES_OF
 
 _AT_ONCE = 2000
 _PLACES = f"""
@@ -17,14 +18,13 @@ SELECT l.pk, o.country_code, o.party_id, o.name, l.doc FROM location l JOIN publ
  WHERE l.withdrawn_at IS NULL AND l.publish AND l.pk > %(after)s AND (%(pks)s::bigint[] IS NULL OR l.pk = ANY(%(pks)s))
  ORDER BY l.pk LIMIT %(limit)s
 """
-_OFFERS = """
+_OFFERS = f"""
 SELECT e.location_pk, e.doc, CASE WHEN s.withdrawn_at IS NULL THEN s.status ELSE 'REMOVED' END
-  FROM evse e JOIN evse_state s USING (location_pk, uid_key)
- WHERE e.location_pk = ANY(%s) ORDER BY e.location_pk, e.ordinal, e.uid_key
+  FROM {EVSES_OF.format(pks="%s")} ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
-_STATUSES = """
+_STATUSES = f"""
 SELECT e.location_pk, array_agg(CASE WHEN s.withdrawn_at IS NULL THEN s.status ELSE 'REMOVED' END ORDER BY e.ordinal, e.uid_key)
-  FROM evse e JOIN evse_state s USING (location_pk, uid_key) WHERE e.location_pk = ANY(%s) GROUP BY 1
+  FROM {EVSES_OF.format(pks="%s")} GROUP BY 1
 """
 _LOCATION = f"""
 WITH published AS ({PUBLISHED})

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-from ocpi_nap.store.rows import Change, EvseRow, LocationKey, LocationRow, StatusPatch, TariffRow
+from ocpi_nap.store.rows import EVSES_OF, Change, EvseRow, LocationKey, LocationRow, StatusPatch, TariffRow
 
 Conn = AsyncConnection[Any]
 PatchResult = Literal["applied", "stale"]
@@ -94,12 +94,11 @@ _LOAD_LOCATIONS = f"SELECT {_COMMON}, t.publish, t.pk, t.pulled_hash, t.withdraw
     table="location"
 )
 _LOAD_TARIFFS = f"SELECT {_COMMON}, t.pk, t.pulled_hash, t.withdrawn_at, t.withdrawn_reason" + _BY_KEYS.format(table="tariff")
-_LOAD_EVSES = """
+_LOAD_EVSES = f"""
 SELECT s.location_pk, e.uid_key, e.uid, e.ordinal, e.public_id, e.source_version, e.via, e.raw, e.doc, e.received_at,
        e.created_at, e.modified_at, s.status, s.status_raw, s.status_at, s.source_last_updated, s.last_updated_raw,
        s.received_at, s.via, s.withdrawn_at, s.withdrawn_reason
-  FROM evse_state s JOIN evse e USING (location_pk, uid_key)
- WHERE s.location_pk = ANY(%b)
+  FROM {EVSES_OF.format(pks="%b")}
  ORDER BY s.location_pk, s.uid_key
 """
 
