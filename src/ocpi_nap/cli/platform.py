@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
+import uvloop
 
 from ocpi_nap.cli.context import Context, open_context
 from ocpi_nap.cli.errors import CliError
@@ -35,7 +36,7 @@ def _run(act: Callable[[Context], Coroutine[Any, Any, T]]) -> T:
         async with open_context() as context:
             return await act(context)
 
-    return asyncio.run(inside())
+    return uvloop.run(inside())
 
 
 @platform_app.command()

@@ -40,6 +40,11 @@ def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | No
     """
     if value is None:
         return None, None
+    if type(value) is str and value[4:17:3] == "--T::" and (value[19:] == "Z" or value[19::4] == ".Z"):  # the usual, at a tenth of the cost
+        try:
+            return datetime.fromisoformat(value), None
+        except ValueError:
+            pass
     match = _FORM.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None, "timestamp_invalid"
@@ -64,11 +69,12 @@ def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | No
 
 def format_ms(moment: datetime) -> str:
     """``2026-06-18T10:42:38.301Z``: always milliseconds (contract section 0)."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z".rjust(24, "0")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def format_z(moment: datetime) -> str:
     """OCPI form, at most 25 characters: seconds, or milliseconds where there are any (R28)."""
-    moment = moment.astimezone(UTC)
-    return format_ms(moment) if moment.microsecond >= 1000 else f"{moment:%Y-%m-%dT%H:%M:%S}Z".rjust(20, "0")
+    text = format_ms(moment)
+    return text[:19] + "Z" if text[19:23] == ".000" else text

@@ -63,7 +63,8 @@ class Table:
                 extra[name] = value
             elif value is not None:
                 attribute, read, versions = found
-                if attribute in self.rivals and self._loses(name, attribute, raw, reading.version):
+                own = reading.version in versions
+                if not own and attribute in self.rivals and self._loses(name, attribute, raw, reading.version):
                     extra[name] = value
                     continue
                 where = f"{path}.{name}" if path else name
@@ -71,7 +72,7 @@ class Table:
                 if result is not None:
                     values[attribute] = result
                 said = result is value or name in _TIMES or (value == [] and not result) or says(result, value)
-                if not said or reading.version not in versions:
+                if not said or not own:
                     reading.raw_enums[where] = value
         if extra:
             values["extra"] = extra
