@@ -60,6 +60,7 @@ def run_feed() -> None:
     """Render until told to stop; where another node has the same data folder, that one does it."""
     settings = load_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    os.nice(10)  # on a busy machine taking in comes first
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_feed(settings, os.environ[DSN_VARIABLE]))
 

@@ -10,6 +10,7 @@ left it behind, and a full disk would end the publishing for all.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter
 
 from ocpi_nap.feed.leader import Leader
+from ocpi_nap.feed.pace import gather
 from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import changes, events
@@ -32,8 +34,6 @@ from ocpi_nap.store.events import Event
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
 READER = "mqtt-events"
-_GATHER = 0.01
-"""Seconds between two looks at the log under load."""
 _BATCH = 1000
 """Events that are read at once; about as many messages are under way at once."""
 _ACKNOWLEDGED = 30.0
@@ -131,6 +131,7 @@ class Publisher(Leader):
         _, position = await changes.ensure_position(conn, READER)
         while not stop.is_set():
             self.changed.clear()
+            began = time.monotonic()
             found = await events.after(self.db, position, _BATCH)
             if link.broken.is_set():
                 raise BrokerAway("the connection to the MQTT broker broke")
@@ -141,7 +142,7 @@ class Publisher(Leader):
             await link.acknowledged()
             position = found[-1].seq
             await changes.store_position(conn, READER, (0, position))
-            await asyncio.sleep(_GATHER)
+            await gather(time.monotonic() - began)
 
     async def _idle(self, link: _Link, stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (self.changed, link.broken, stop)]

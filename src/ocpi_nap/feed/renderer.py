@@ -23,6 +23,7 @@ from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import Batch, FragmentStore, Rendered, State, feed_key, identity, party_prefix
+from ocpi_nap.feed.pace import gather
 from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.store import feed as sql
@@ -40,8 +41,6 @@ _BEHIND = Gauge("ocpi_nap_fragments_rendered_at", "Unix time when all that was c
 _AT_ONCE = 250
 """Rows loaded and rendered before the next are: bounds the memory."""
 _REFRESHED_AT_ONCE = 20
-_GATHER = 0.01
-"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
 _CONFIRM_SECONDS = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -77,13 +76,14 @@ class Renderer:
         try:
             while not stop.is_set():
                 self._woken.clear()
+                began = time.monotonic()
                 try:
                     await self.catch_up()
                 except (psycopg.Error, PoolTimeout, OSError) as error:
                     log.warning("rendering was interrupted: %s", error)
                 except lmdb.Error:
                     log.exception("the fragments could not be written")
-                await asyncio.sleep(_GATHER)
+                await gather(time.monotonic() - began)
                 woken = asyncio.create_task(self._woken.wait())
                 await asyncio.wait({woken, ending}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()

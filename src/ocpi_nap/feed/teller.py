@@ -7,6 +7,7 @@ repeats and loses nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,13 +15,12 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.feed.leader import Leader
+from ocpi_nap.feed.pace import gather
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
 
-_GATHER = 0.01
-"""Seconds between two looks at the change feed under load: pushes come in many small commits."""
 _BATCH = 2000
 _LEADER = 8417
 _HIDDEN_STATUS = frozenset({"REMOVED", "PLANNED"})
@@ -168,8 +168,9 @@ class Teller(Leader):
         """Tell what changed, a batch at a time."""
         while not stop.is_set():
             self.changed.clear()
+            began = time.monotonic()
             if await self._batch(conn):
-                await asyncio.sleep(_GATHER)
+                await gather(time.monotonic() - began)
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.changed.wait(), 1)
