@@ -76,7 +76,7 @@ class Ocpi:
 
 
 def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:
-    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0))
+    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0), registry.epoch)
     return OcpiApp(authenticator, CredentialsService(registry), receiver, options)
 
 

@@ -12,28 +12,32 @@ import msgspec
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import Access, Caller
 from ocpi_nap.ocpi.tokens import hash_token
+from ocpi_nap.registry.epoch import Epoch
 from ocpi_nap.registry.hints import Hints
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import FIND_CALLER
 
 _FRESH = 1.0
-"""Seconds that a push may rely on what was looked up before; NOTIFY empties it earlier."""
+"""Seconds that a push may rely on what was looked up before; the end of an epoch voids it, and NOTIFY what other nodes changed."""
 _MOST = 4096
 
 
 class TokenAuthenticator:
     """Implements ocpi.ports.Authenticator on the token hashes."""
 
-    def __init__(self, db: Database, hints: Hints | None = None) -> None:
+    def __init__(self, db: Database, hints: Hints | None = None, epoch: Epoch | None = None) -> None:
         self._db = db
         self._hints = hints
+        self._epoch = epoch or Epoch()
+        self._seen = self._epoch.now()
         self._known: dict[str, tuple[float, Caller]] = {}
 
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
         """The caller for the first known reading (D2), or None."""
+        known = self._remembered()
         if cached:
             for reading in readings:
-                found = self._known.get(reading)
+                found = known.get(reading)
                 if found is not None and time.monotonic() - found[0] < _FRESH:
                     return found[1]
         for reading in readings:
@@ -44,28 +48,38 @@ class TokenAuthenticator:
             if row[3]:
                 await self._first_use(caller, row[1], row[2])
             if caller.access == "full":  # what a token opens only grows: less is never remembered
-                if len(self._known) >= _MOST:
-                    self._known.clear()
-                self._known[reading] = (time.monotonic(), caller)
+                if len(known) >= _MOST:
+                    known.clear()
+                known[reading] = (time.monotonic(), caller)
             return caller
         if self._hints is not None:
             await self._hints.tell(readings)
         return None
 
+    def _remembered(self) -> dict[str, tuple[float, Caller]]:
+        """What was looked up in this epoch; a look-up that is under way when it ends is remembered in the one that is gone."""
+        now = self._epoch.now()
+        if now != self._seen:
+            self._seen, self._known = now, {}
+        return self._known
+
     async def _first_use(self, caller: Caller, kind: str, state: str) -> None:
         """A token proven by its first use retires the one before it (D18)."""
+        retires = kind == "B" and state == "active"
         async with self._db.transaction() as conn:
             await conn.execute("UPDATE token SET first_used_at = now() WHERE id = %s", (caller.token_id,))
-            if kind == "B" and state == "active":
+            if retires:
                 await conn.execute(
                     "UPDATE token SET expires_at = now() WHERE platform_id = %s AND state = 'retiring'", (caller.platform_id,)
                 )  # fmt: skip
                 await conn.execute("SELECT pg_notify('registry', '')")
+        if retires:
+            self._epoch.end()
 
     async def run(self) -> None:
-        """Forget what was looked up whenever the registry changes, in any process."""
+        """Forget what was looked up whenever the registry changes, on any node."""
         async for _ in self._db.listen("registry"):
-            self._known.clear()
+            self._known = {}
             await asyncio.sleep(0)
 
 
