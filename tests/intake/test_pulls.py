@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +15,7 @@ from ocpi_nap.cli.serve import crawler
 from ocpi_nap.intake.crawl import AlreadyRunning, repair_location
 from ocpi_nap.intake.jobs import CrawlJob, RepairQueue, connect, next_due
 from ocpi_nap.ocpi.ports import NodeKey
+from ocpi_nap.registry import onboarding
 from ocpi_nap.store.crawls import take_due
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import FROM_221, VERSIONS, at
@@ -127,6 +129,28 @@ async def test_a_push_without_time_does_not_block_pulls(ocpi: Ocpi, version: str
         assert reply.json()["status_code"] == 1000
         await cpo.pull()
         assert await evses(ocpi, "L1") == {"U1": ("AVAILABLE", True)}
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+@pytest.mark.holds("R163", "I-113", "I-95")
+async def test_a_setting_that_reads_otherwise(ocpi: Ocpi, version: str) -> None:
+    """The next full pull after `assume_publish` or `naive_timezone` was set takes what the platform serves as before (D15)."""
+    async with sender(ocpi, version) as cpo:
+        cpo.locations = [{name: value for name, value in location(version, n).items() if name != "publish"} for n in range(2)]
+        cpo.locations[0]["last_updated"] = "2026-01-01T12:00:00"
+        cpo.tariffs = [tariff(version)]
+        await cpo.pull()
+        before = await ocpi.db.fetch_all("SELECT publish, source_last_updated FROM location ORDER BY id")
+        settings = {"assume_publish": "true", "naive_timezone": "Europe/Helsinki"}
+        await ocpi.registry.change(cpo.name, onboarding.check_change(
+            versions_url=None, token_encoding=None, settings=settings, operators=[], without=[]
+        ))  # fmt: skip
+        report = (await cpo.pull())["locations"].counts
+        after = await ocpi.db.fetch_all("SELECT publish, source_last_updated FROM location ORDER BY id")
+        assert [row[0] for row in before] == [False, False] and [row[0] for row in after] == [True, True]
+        assert before[0][1] - after[0][1] == timedelta(hours=2) and report.changed == 2
+        again = await cpo.pull()
+        assert (again["locations"].counts.unchanged, again["tariffs"].counts.unchanged) == (2, 1)
 
 
 @every_version

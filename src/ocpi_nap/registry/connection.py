@@ -13,6 +13,8 @@ from ocpi_nap.ocpi.errors import NotAuthenticated
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.service import Registry, announced_operators, with_details
 from ocpi_nap.store import registry as sql
+from ocpi_nap.store.crawls import read_anew
+from ocpi_nap.store.keys import rekey
 
 
 async def store_connection(
@@ -40,6 +42,8 @@ async def store_connection(
             values["learnt_encoding"] = encoding
         await replace_tokens(conn, platform, token_b)
         await sql.update_platform(conn, platform.id, values)
+        await rekey(conn, platform.id, ids_have_case=VERSIONS[version].ids_have_case)
+        await read_anew(conn, platform.id, unless=version)
         await _store_operators(conn, platform, roles)
         for full in (True, False):
             await conn.execute(

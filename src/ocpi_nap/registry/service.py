@@ -9,7 +9,7 @@ import msgspec
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from ocpi_nap.model.platform import Operator, Party, Platform
+from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.credentials import OwnIdentity, role_party
@@ -19,6 +19,7 @@ from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
 from ocpi_nap.registry.outcomes import ChangedMeanwhile, RegistryError
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
+from ocpi_nap.store.crawls import read_anew
 from ocpi_nap.store.database import Database
 
 
@@ -98,6 +99,8 @@ class Registry:
                 if not await sql.next_version(conn, platform.id, version):
                     raise ChangedMeanwhile(f"Somebody else changed {name} meanwhile.", advice="Look at it again, then change it.")
                 await sql.update_platform(conn, platform.id, values)
+                if any(change.settings.get(name, before) != before for name, before in _how_objects_are_read(platform.settings)):
+                    await read_anew(conn, platform.id)
                 await sql.remove_operators(conn, platform.id, change.without)
                 await sql.put_operators(conn, platform.id, platform.environment, change.operators)
                 await sql.add_event(conn, platform.id, "changed", "onboarding record changed")
@@ -173,6 +176,11 @@ class Registry:
             raise RegistryError(f"{platform.name} is not registered (state {platform.state}).",
                                 advice=f"`ocpi-nap platform register {platform.name}` first.")  # fmt: skip
         return self.peer(platform, token)
+
+
+def _how_objects_are_read(settings: PlatformSettings) -> list[tuple[str, Any]]:
+    """Settings after whose change the same object is stored otherwise."""
+    return [(name, getattr(settings, name)) for name in ("assume_publish", "naive_timezone", "strict_validation")]
 
 
 def _refused_url(error: net.Refused) -> RegistryError:

@@ -97,6 +97,17 @@ async def forget_missed(conn: Conn, module: str, platform_id: int) -> None:
     await conn.execute(query.encode(), (platform_id, _MISSED))
 
 
+async def read_anew(conn: Conn, platform_id: int, *, unless: str | None = None) -> None:
+    """Let the next full pull read all objects again, also those that come as before, because they are read otherwise now; ``unless``:
+    not those that were read as this version."""
+    for table in ("location", "tariff"):
+        await conn.execute(
+            f"UPDATE {table} SET pulled_hash = NULL"
+            " WHERE platform_id = %s AND octet_length(pulled_hash) > 0 AND source_version IS DISTINCT FROM %s".encode(),
+            (platform_id, unless),
+        )
+
+
 async def start_crawl(db: Database, platform_id: int, module: str, scope: str, full: bool, started_at: datetime) -> int:
     """Record that a crawl begins; returns its id."""
     row = await db.fetch_one(
