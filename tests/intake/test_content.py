@@ -175,6 +175,16 @@ async def test_case_of_ids(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.send("PATCH", f"{version}/locations/fi/Abc/L1/AB", patch, token=token)).status == (200 if folded else 404)
     read = answer(await ocpi.send("GET", f"{version}/locations/fi/abc/L1", token=token))["data"]
     assert (read["evses"][0]["uid"], read["evses"][0]["connectors"][0]["id"]) == ("Ab", "Xy")
+    if folded:
+        again = {**body, "id": "l1", "last_updated": "2026-04-01T00:00:00Z"}
+        again["evses"] = [{**body["evses"][0], "uid": "aB", "connectors": [{**body["evses"][0]["connectors"][0], "id": "xY"}]}]
+        answer(await ocpi.send("PUT", f"{version}/locations/FI/ABC/l1", again, token=token), 200)
+        evse = {**again["evses"][0], "last_updated": "2026-04-02T00:00:00Z"}
+        answer(await ocpi.send("PUT", f"{version}/locations/FI/ABC/l1/aB", evse, token=token), 200)
+        connector = {**evse["connectors"][0], "last_updated": "2026-04-03T00:00:00Z"}
+        answer(await ocpi.send("PUT", f"{version}/locations/FI/ABC/l1/aB/xY", connector, token=token), 200)
+        read = answer(await ocpi.send("GET", f"{version}/locations/FI/ABC/l1", token=token))["data"]
+        assert (read["id"], read["evses"][0]["uid"], read["evses"][0]["connectors"][0]["id"]) == ("L1", "Ab", "Xy")
 
 
 @pytest.mark.holds("R46", "I-117")

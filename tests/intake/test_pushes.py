@@ -176,6 +176,110 @@ async def test_no_time_or_one_to_come(cpo: Pusher, version: str) -> None:
 
 
 @every_version
+@pytest.mark.holds("R151", "R153", "R201", "I-71", "I-76")
+async def test_times_of_receipt_say_nothing_of_their_clock(cpo: Pusher, version: str) -> None:
+    """After a push without time, one that states a time a little before our receipt is applied, as from a clock of whole seconds; one
+    that is older than what its source said last is refused (D8). A clock that is ahead does not block pushes without time (D9)."""
+    body = await cpo.start()
+    evse, connector = body["evses"][0], body["evses"][0]["connectors"][0]
+    behind = timestamps.format_z(datetime.now(UTC) - timedelta(seconds=90))
+    for path, first, then in (
+        ("L1", {"name": "a"}, {"name": "b"}), ("L1/U1", {"status": "BLOCKED"}, {"status": "CHARGING"}),
+        ("L1/U1", {"floor_level": "1"}, {"floor_level": "2"}), ("L1/U1", {"status": "RESERVED"}, {"status": "BLOCKED", "floor_level": "3"}),
+        ("L1/U1/1", {"format": "CABLE"}, {"format": "SOCKET"}),
+    ):  # fmt: skip
+        await cpo.ok("PATCH", path, first)
+        answer = await cpo.refused("PATCH", path, {**then, "last_updated": "2025-12-31T00:00:00Z"})
+        assert answer["status_message"] == "last_updated: older than stored value"
+        await cpo.ok("PATCH", path, {**then, "last_updated": behind})
+        read = await cpo.read(path)
+        assert {name: read[name] for name in then} == then, path
+    bare = [without_time(item) for item in (body, evse, connector)]
+    bare[0]["evses"], bare[1]["connectors"] = [bare[1]], [bare[2]]
+    await cpo.ok("PUT", "L1", {**bare[0], "name": "c"})
+    charging = {**evse, "status": "CHARGING", "last_updated": behind}
+    await cpo.ok("PUT", "L1", {**body, "name": "d", "evses": [charging], "last_updated": behind})
+    await cpo.ok("PUT", "L1/U1", bare[1])
+    await cpo.ok("PUT", "L1/U1", {**evse, "status": "RESERVED", "connectors": [{**connector, "format": "CABLE"}], "last_updated": behind})
+    read = await cpo.read("L1")
+    assert (read["name"], read["evses"][0]["status"], read["evses"][0]["connectors"][0]["format"]) == ("d", "RESERVED", "CABLE")
+    await cpo.ok("PUT", "L1/U1/1", bare[2])
+    await cpo.ok("PUT", "L1/U1/1", {**connector, "format": "CABLE", "last_updated": behind})
+    assert (await cpo.read("L1/U1/1"))["format"] == "CABLE"
+    ahead = timestamps.format_z(datetime.now(UTC) + timedelta(hours=3))
+    await cpo.ok("PUT", "L1/U1", {**evse, "last_updated": ahead})
+    await cpo.ok("PATCH", "L1/U1", {"status": "CHARGING"})
+    assert (await cpo.read("L1/U1"))["status"] == "CHARGING"
+    if version != "2.1.1":
+        price = tariff(version)
+        await cpo.ok("PUT", "T1", without_time(price), module="tariffs", status=201)
+        await cpo.ok("PUT", "T1", {**price, "currency": "SEK", "last_updated": behind}, module="tariffs")
+        assert (await cpo.read("T1", module="tariffs"))["currency"] == "SEK"
+
+
+def without_time(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != "last_updated"}
+
+
+@every_version
+@pytest.mark.holds("R160", "R124", "R154")
+async def test_an_omitted_evse_comes_back(cpo: Pusher, version: str) -> None:
+    """A status of an EVSE that the last list left out shows it again, also the very status it had."""
+    body = await cpo.start("U1", "U2")
+    await cpo.ok("PUT", "L1", {**body, "evses": body["evses"][:1], "last_updated": at(1)})
+    assert await cpo.published() == {"L1": ["FI*ABC*EU1"]}
+    await cpo.refused("GET", "L1/U2", status=404, code=2003)
+    await cpo.ok("PATCH", "L1/U2", {"status": "AVAILABLE", "last_updated": at(2)})
+    assert (await cpo.read("L1/U2"))["status"] == "AVAILABLE"
+    assert await cpo.published() == {"L1": ["FI*ABC*EU1", "FI*ABC*EU2"]}
+
+
+@every_version
+@pytest.mark.holds("R44", "R198")
+async def test_a_status_in_local_time(cpo: Pusher, version: str) -> None:
+    """The narrow way of a status records what it tolerates, as every other way does."""
+    await cpo.start()
+    await cpo.ok("PATCH", "L1/U1", {"status": "BLOCKED", "last_updated": "2026-03-05T02:00:00+02:00"})
+    assert (await cpo.read("L1/U1"))["last_updated"] == at(5)
+    assert "timestamp_offset" in await cpo.rules()
+
+
+OTHERS = [(one, other) for one in VERSIONS for other in VERSIONS if one != other]
+
+
+@pytest.mark.parametrize(("version", "other"), OTHERS)
+@pytest.mark.holds("R45", "R140", "R141", "R152")
+async def test_by_the_urls_of_another_version(cpo: Pusher, version: str, other: str) -> None:
+    """D22: what is pushed by the URLs of another version than the agreed one meets the objects that are held, whatever their ids."""
+    await cpo.start()
+    changes = len((await cpo.ocpi.stored())["location"])
+    for path, patch in (
+        ("L1/U1", {"status": "CHARGING"}), ("L1/U1", {"floor_level": "4"}), ("L1/U1/1", {"format": "CABLE"}), ("L1", {"name": "other"}),
+    ):  # fmt: skip
+        reply = await cpo.ocpi.send("PATCH", f"{other}/locations/FI/ABC/{path}", {**patch, "last_updated": at(1)}, token=cpo.token)
+        assert (reply.status, reply.json()["status_code"]) == (200, 1000), (path, reply.body)
+        for number in (version, other):
+            read = await cpo.ocpi.send("GET", f"{number}/locations/FI/ABC/{path}", token=cpo.token)
+            assert patch.items() <= read.json()["data"].items(), (number, path)
+    whole = await cpo.ocpi.send("PUT", f"{other}/locations/FI/ABC/L1", {**location(other, 1), "last_updated": at(2)}, token=cpo.token)
+    assert whole.status == 200
+    assert len((await cpo.ocpi.stored())["location"]) == changes and await cpo.published() == {"L1": ["FI*ABC*EU1"]}
+
+
+@pytest.mark.parametrize(("version", "other"), OTHERS)
+@pytest.mark.holds("R163", "R164")
+async def test_a_patch_by_another_version_publishes_nothing(cpo: Pusher, version: str, other: str) -> None:
+    """What is shown stays shown, and what is private stays private, when a version that knows no `publish` meets one that does."""
+    body = await cpo.start()
+    if version != "2.1.1":
+        await cpo.ok("PUT", "L1", {**body, "publish": False, "last_updated": at(1)})
+    shown = await cpo.published()
+    reply = await cpo.ocpi.send("PATCH", f"{other}/locations/FI/ABC/L1", {"name": "n", "last_updated": at(2)}, token=cpo.token)
+    assert reply.json()["status_code"] == 1000
+    assert await cpo.published() == shown == ({"L1": ["FI*ABC*EU1"]} if version == "2.1.1" else {})
+
+
+@every_version
 @pytest.mark.holds("R152", "R155", "I-72", "I-73")
 async def test_lists_in_patches(cpo: Pusher, version: str) -> None:
     """Lists of values are replaced; EVSEs and connectors are merged by id, complete new ones added, none removed."""
@@ -199,6 +303,10 @@ async def test_lists_in_patches(cpo: Pusher, version: str) -> None:
     assert (second["floor_level"], len(second["connectors"]), second["status"]) == ("3", 1, "AVAILABLE")
     assert third["uid"] == "U3"
     assert {"unknown_evse", "unknown_connector"} <= await cpo.rules()
+    cleared = [{"id": "1", "terms_and_conditions": None, "standard": None}]
+    await cpo.ok("PATCH", "L1/U1", {"connectors": cleared, "last_updated": at(4)})
+    connector = (await cpo.read("L1/U1"))["connectors"][0]
+    assert "terms_and_conditions" not in connector and connector["standard"] == "IEC_62196_T2"
 
 
 @every_version

@@ -235,7 +235,7 @@ def test_sibling_patches_in_any_order(version: str, patches: list[Any], chance: 
             ids, level = ([uid, "1"], "connector") if connector else ([uid], "evse")
             merged = merge(operation("patch", level, *ids, raw=raw, time=time), row)
             assert not merged.created and merged.row is row
-        return json.loads(present_location(row, version))
+        return json.loads(present_location(row, VERSIONS[version]))
 
     numbered = list(enumerate(patches))
     nodes = [(uid, connector) for uid in UIDS for connector in (True, False)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import msgspec
 
 from ocpi_nap.intake.operations import Operation, SentEvse, require_unbroken
 from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
-from ocpi_nap.intake.times import inferred, modified, ordering_time, outdated
+from ocpi_nap.intake.times import inferred, modified, ordering_time, outdated, overtaken
 from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse
@@ -49,11 +49,25 @@ class EvseDraft:
         started, stated = self.context.crawl_started, sent.node.last_updated is not None
         if evse.withdrawn_at is not None:
             return started is not None and evse.state_via == "push" and evse.withdrawn_at >= started
-        if started is not None and evse.state_received_at < started:
-            zone = timestamps.zone(self.context.settings.naive_timezone)
-            if inferred(evse.last_updated_raw, evse.source_last_updated, zone):
-                return False
+        if self.context.via == "push":
+            return self._overtaken(moment, evse.last_updated_raw, evse.source_last_updated)
+        if started is not None and evse.state_received_at < started and inferred(
+            evse.last_updated_raw, evse.source_last_updated, self._zone
+        ):  # fmt: skip
+            return False
         return outdated(moment, stated, evse.source_last_updated, evse.state_received_at if evse.state_via == "push" else None, started)
+
+    @property
+    def _zone(self) -> tzinfo:
+        return timestamps.zone(self.context.settings.naive_timezone)
+
+    def _overtaken(self, moment: datetime, said: Any, known: datetime | None) -> bool:
+        return overtaken(moment, self.context.received_at, said, known, self._zone)
+
+    def check_time(self, moment: datetime, said: Any, known: datetime | None) -> None:
+        """Refuse a push that is older than what is stored (D8)."""
+        if self._overtaken(moment, said, known):
+            raise stale()
 
     def check_parking(self, node: Evse, path: str) -> None:
         """An EVSE may refer to parking places that the Location does not have: kept and recorded (R168)."""
@@ -89,7 +103,7 @@ class EvseDraft:
 
     def _patch(self, evse: EvseRow, operation: Operation) -> None:
         context = self.context
-        moment = patch_time(operation, evse.source_last_updated)
+        moment = patch_time(operation, evse.last_updated_raw, evse.source_last_updated)
         stored = current_raw(evse)
         raw = merge_patch(stored, operation.raw, context.version, "evse")
         connectors = operation.raw.get("connectors")
@@ -115,7 +129,9 @@ class EvseDraft:
                 continue
             at = position({"connectors": children}, str(patch.get("id", "")), version) if patch.get("id") is not None else None
             if at is not None:
-                children[at] = {**children[at], **{name: value for name, value in patch.items() if value is not None}}
+                cleared = {name for name, value in patch.items() if value is None and not version.requires("connector", name)}
+                merged = {**children[at], **{name: value for name, value in patch.items() if value is not None}}
+                children[at] = {name: value for name, value in merged.items() if name not in cleared}
             elif patch.get("id") is None or lift_connector(patch, version, self.context.settings).errors:
                 issue = Issue(f"connectors[{number}]", "unknown_connector", "unknown connector with incomplete data: dropped")
                 operation.issues.append(issue)
@@ -181,7 +197,7 @@ class EvseDraft:
             if known is None:
                 connector.created_at = context.received_at
                 connector.modified_at = connector.source_last_updated = sent_at
-            elif written is None and known.source_last_updated is not None and sent_at < known.source_last_updated:
+            elif written is None and self._connector_late(sent_at, known, evse):
                 connector = known
                 _keep_raw(raw, evse, known.id, version)
             else:
@@ -190,8 +206,21 @@ class EvseDraft:
                 connector.created_at = known.created_at
                 connector.modified_at = previous if same else modified(previous, sent_at, context.received_at)
                 connector.source_last_updated = max(sent_at, known.source_last_updated or sent_at)
+                connector.id = known.id  # the first spelling is kept (R45)
             result.append(connector)
         return result
+
+    def _connector_late(self, sent_at: datetime, known: Connector, evse: EvseRow | None) -> bool:
+        """Whether a connector inside an EVSE is older than what is stored of it: by its own time, where its source stated one."""
+        if known.source_last_updated is None or sent_at >= known.source_last_updated or evse is None:
+            return False
+        started = self.context.crawl_started
+        if started is not None and evse.state_received_at >= started:
+            return True
+        stored = jsontext.parse(evse.raw)
+        at = position(stored, known.id, self.context.version)
+        said = stored["connectors"][at].get("last_updated") if at is not None else None
+        return self._overtaken(sent_at, said, known.source_last_updated)
 
 
 def _described(node: Evse) -> Evse:
@@ -227,8 +256,8 @@ def put_evse(draft: EvseDraft) -> bool:
     evse = draft.row.evses.get(key)
     moment = ordering_time(operation.evse.last_updated, draft.context.received_at, draft.issues)
     created = evse is None or evse.withdrawn_at is not None
-    if evse is not None and not created and evse.source_last_updated is not None and moment < evse.source_last_updated:
-        raise stale()
+    if evse is not None and not created:
+        draft.check_time(moment, evse.last_updated_raw, evse.source_last_updated)
     draft.check_parking(operation.evse, "")
     ordinal = evse.ordinal if evse is not None else len(draft.row.evses)
     draft.store(key, operation.address.evse_uid, operation.evse, operation.raw, moment, ordinal)
@@ -257,10 +286,13 @@ def put_connector(draft: EvseDraft) -> bool:
     known = _connector(evse, address_id, draft.context.version)
     assert operation.connector is not None
     moment = ordering_time(operation.connector.last_updated, draft.context.received_at, draft.issues)
-    if known is not None and known.source_last_updated is not None and moment < known.source_last_updated:
-        raise stale()
+    raw = current_raw(evse)
+    at = position(raw, address_id, draft.context.version)
+    if known is not None:
+        said = raw["connectors"][at].get("last_updated") if at is not None else None
+        draft.check_time(moment, said, known.source_last_updated)
     sent = {**operation.raw, "id": operation.raw.get("id") or address_id}
-    _store_connector(draft, evse, current_raw(evse), address_id, sent, moment)
+    _store_connector(draft, evse, raw, address_id, sent, moment)
     return known is None
 
 
@@ -272,10 +304,10 @@ def patch_connector(draft: EvseDraft) -> bool:
     known = _connector(evse, address_id, context.version)
     if known is None:
         raise unknown("connector", address_id)
-    moment = patch_time(operation, known.source_last_updated)
     raw = current_raw(evse)
     at = position(raw, address_id, context.version)
     stored = raw["connectors"][at] if at is not None else {"id": known.id}
+    moment = patch_time(operation, stored.get("last_updated"), known.source_last_updated)
     merged = merge_patch(stored, operation.raw, context.version, "connector")
     lifted = lift_connector(merged, context.version, context.settings)
     require_unbroken(lifted.errors, lambda: lift_connector(stored, context.version, context.settings).errors)

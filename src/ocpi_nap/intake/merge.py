@@ -11,9 +11,9 @@ from typing import Any
 
 from ocpi_nap.intake.evses import EvseDraft, patch_connector, patch_evse, put_connector, put_evse
 from ocpi_nap.intake.operations import Operation, SentEvse, require, sent_evse
-from ocpi_nap.intake.patch import inferred_before, merge_patch, patch_time, stale, unknown
+from ocpi_nap.intake.patch import late_for, merge_patch, patch_time, stale, unknown
 from ocpi_nap.intake.results import Merged
-from ocpi_nap.intake.times import modified, ordering_time, outdated
+from ocpi_nap.intake.times import modified, ordering_time
 from ocpi_nap.model import jsontext, objects
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Location
@@ -73,9 +73,7 @@ def _put_location(operation: Operation, row: LocationRow | None) -> Merged:
     if row is None:
         row = _new_row(operation, node, moment)
     else:
-        pushed_at = row.received_at if row.via == "push" else None
-        late = not new and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
-        late = late and not inferred_before(row, context)
+        late = not new and late_for(row, context, moment, stated)
         if late and context.via == "push":
             raise stale()
         description = not late and _describe(row, operation, node, operation.raw_bytes, moment)
@@ -144,8 +142,11 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
     context = operation.context
     patch = dict(operation.raw)
     evses = patch.pop("evses", None)
-    moment = patch_time(operation, row.source_last_updated)
-    raw = merge_patch(jsontext.parse(row.raw), patch, context.version, "location")
+    stored = jsontext.parse(row.raw)
+    moment = patch_time(operation, stored.get("last_updated"), row.source_last_updated)
+    raw = merge_patch(stored, patch, context.version, "location")
+    if row.source_version != context.version.number:  # a version without `publish` means that it is public
+        raw.setdefault("publish", row.publish)
     lifted = lift_location(raw, context.version, context.settings)
     require(lifted.errors)
     operation.issues += lifted.issues

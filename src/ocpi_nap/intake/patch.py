@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ocpi_nap.intake.operations import Context, Operation
-from ocpi_nap.intake.times import inferred, ordering_time
+from ocpi_nap.intake.times import inferred, ordering_time, outdated, overtaken
 from ocpi_nap.model import jsontext, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, UnknownLocation
@@ -27,10 +27,14 @@ def unknown(what: str, name: str) -> UnknownLocation:
     return UnknownLocation(f"unknown {what} {name}"[:255])
 
 
-def patch_time(operation: Operation, known: datetime | None) -> datetime:
-    """The time that orders this PATCH; refuses a stale one, and one without time where the platform is set to strict (R153)."""
+def patch_time(operation: Operation, said: Any, known: datetime | None) -> datetime:
+    """The time that orders this PATCH; refuses a stale one, and one without time where the platform is set to strict (R153).
+
+    ``said`` and ``known``: what its source last stated of the node, and what orders the node (`times.overtaken`).
+    """
     context, raw = operation.context, operation.raw
-    moment, _ = timestamps.parse(raw.get("last_updated"), timestamps.zone(context.settings.naive_timezone))
+    zone = timestamps.zone(context.settings.naive_timezone)
+    moment, _ = timestamps.parse(raw.get("last_updated"), zone)
     if moment is None:
         if context.version.patch_needs_time and (context.settings.strict_patch or not raw):
             message = "required in PATCH"
@@ -38,17 +42,24 @@ def patch_time(operation: Operation, known: datetime | None) -> datetime:
         if raw:
             operation.issues.append(Issue("last_updated", "required_missing", "missing in PATCH: the time of receipt counts"))
     ordering = ordering_time(moment, context.received_at, operation.issues)
-    if known is not None and ordering < known:
+    if overtaken(ordering, context.received_at, said, known, zone):
         raise stale()
     return ordering
 
 
-def inferred_before(row: LocationRow | TariffRow, context: Context) -> bool:
-    """Whether a crawl meets a node that was ordered by its receipt before the crawl began."""
-    if context.crawl_started is None or row.received_at >= context.crawl_started:
+def late_for(row: LocationRow | TariffRow, context: Context, moment: datetime, stated: bool) -> bool:
+    """Whether what a PUT brings is older than the node that is stored: by what its source said last (D8); for a crawl, also by what was
+    pushed since it began (R125), and never when the node was ordered by a receipt before that (D9)."""
+    known, started = row.source_last_updated, context.crawl_started
+    pushed_at = row.received_at if row.via == "push" else None
+    if not outdated(moment, stated, known, pushed_at, started):
         return False
-    said = jsontext.parse(row.raw).get("last_updated")
-    return inferred(said, row.source_last_updated, timestamps.zone(context.settings.naive_timezone))
+    if context.via == "pull" and (started is None or row.received_at >= started):
+        return True
+    said, zone = jsontext.parse(row.raw).get("last_updated"), timestamps.zone(context.settings.naive_timezone)
+    if context.via == "push":
+        return overtaken(moment, context.received_at, said, known, zone)
+    return not inferred(said, known, zone)
 
 
 def merge_patch(stored: dict[str, Any], patch: dict[str, Any], version: Version, level: str) -> dict[str, Any]:

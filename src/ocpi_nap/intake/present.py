@@ -11,7 +11,7 @@ from ocpi_nap.intake.evses import current_raw, position
 from ocpi_nap.intake.patch import unknown
 from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.ocpi.ports import NodeKey
-from ocpi_nap.ocpi.versions import VERSIONS, lower_evse, lower_location, lower_tariff
+from ocpi_nap.ocpi.versions import Version, lower_evse, lower_location, lower_tariff
 from ocpi_nap.store.rows import EvseRow, LocationRow, TariffRow
 
 
@@ -39,22 +39,30 @@ def _stamp(raw: dict[str, Any], time: datetime | None) -> None:
     raw["last_updated"] = timestamps.format_z(said)
 
 
-def _evse_raw(evse: EvseRow, version: str) -> dict[str, Any]:
+def _name(raw: dict[str, Any], member: str, first: str) -> None:
+    """An id in its first spelling (R45), also where the object was sent without it."""
+    if raw.get(member) is None or isinstance(raw[member], str):
+        raw[member] = first
+
+
+def _evse_raw(evse: EvseRow, version: Version) -> dict[str, Any]:
     doc = objects.decode_evse(evse.doc)
     time = _latest(evse.source_last_updated, *(c.source_last_updated for c in doc.connectors))
-    if evse.source_version == version:
+    if evse.source_version == version.number:
         raw = current_raw(evse)
-        raw.setdefault("uid", evse.uid)
+        _name(raw, "uid", evse.uid)
         _stamp(raw, time)
         for connector in doc.connectors:
-            at = position(raw, connector.id, VERSIONS[version])
+            at = position(raw, connector.id, version)
             if at is not None:
+                if not connector.id_inferred:
+                    _name(raw["connectors"][at], "id", connector.id)
                 _stamp(raw["connectors"][at], connector.source_last_updated)
         return raw
     doc.uid, doc.status, doc.last_updated = evse.uid, evse.status, time
     for connector in doc.connectors:
         connector.last_updated = connector.source_last_updated
-    return lower_evse(doc, VERSIONS[version])
+    return lower_evse(doc, version)
 
 
 def _held(location: LocationRow) -> list[EvseRow]:
@@ -62,44 +70,44 @@ def _held(location: LocationRow) -> list[EvseRow]:
     return sorted(evses, key=lambda evse: evse.ordinal)
 
 
-def present_location(location: LocationRow, version: str) -> bytes:
+def present_location(location: LocationRow, version: Version) -> bytes:
     """The Location with its EVSEs, as JSON."""
     evses = _held(location)
     time = _latest(location.source_last_updated, *(evse_time(evse) for evse in evses))
-    if location.source_version == version:
+    if location.source_version == version.number:
         raw: dict[str, Any] = jsontext.parse(location.raw)
-        raw.setdefault("id", location.id)
-        if VERSIONS[version].party_in_object:
+        _name(raw, "id", location.id)
+        if version.party_in_object:
             raw.setdefault("country_code", location.country_code)
             raw.setdefault("party_id", location.party_id)
         _stamp(raw, time)
     else:
         doc = objects.decode_location(location.doc)
         doc.id, doc.country_code, doc.party_id, doc.last_updated = location.id, location.country_code, location.party_id, time
-        raw = lower_location(doc, [], VERSIONS[version])
+        raw = lower_location(doc, [], version)
     raw["evses"] = [_evse_raw(evse, version) for evse in evses]
     return jsontext.dump(raw)
 
 
-def present_node(location: LocationRow, key: NodeKey, version: str) -> bytes:
+def present_node(location: LocationRow, key: NodeKey, version: Version) -> bytes:
     """The EVSE or Connector that the key names, as JSON."""
-    evse = location.evses.get(VERSIONS[version].id_key(key.evse_uid or ""))
+    evse = location.evses.get(version.id_key(key.evse_uid or ""))
     if evse is None or evse.withdrawn_at is not None:
         raise unknown("EVSE", key.evse_uid or "")
     raw = _evse_raw(evse, version)
     if key.connector_id is None:
         return jsontext.dump(raw)
-    at = position(raw, key.connector_id, VERSIONS[version])
+    at = position(raw, key.connector_id, version)
     if at is None:
         raise unknown("connector", key.connector_id)
     return jsontext.dump(raw["connectors"][at])
 
 
-def present_tariff(tariff: TariffRow, version: str) -> bytes:
+def present_tariff(tariff: TariffRow, version: Version) -> bytes:
     """The tariff as JSON."""
-    if tariff.source_version == version:
+    if tariff.source_version == version.number:
         raw: dict[str, Any] = jsontext.parse(tariff.raw)
-        raw.setdefault("id", tariff.id)
+        _name(raw, "id", tariff.id)
         raw.setdefault("country_code", tariff.country_code)
         raw.setdefault("party_id", tariff.party_id)
         _stamp(raw, tariff.source_last_updated)
@@ -107,4 +115,4 @@ def present_tariff(tariff: TariffRow, version: str) -> bytes:
     doc = objects.decode_tariff(tariff.doc)
     doc.id, doc.country_code, doc.party_id = tariff.id, tariff.country_code, tariff.party_id
     doc.last_updated = tariff.source_last_updated
-    return jsontext.dump(lower_tariff(doc, VERSIONS[version]))
+    return jsontext.dump(lower_tariff(doc, version))

@@ -10,7 +10,7 @@ from typing import Any
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import UNKNOWN_PARTY
-from ocpi_nap.intake.patch import stale, unknown
+from ocpi_nap.intake.patch import unknown
 from ocpi_nap.intake.present import present_location, present_node, present_tariff
 from ocpi_nap.intake.times import ordering_time
 from ocpi_nap.intake.writer import PushWriter
@@ -18,7 +18,7 @@ from ocpi_nap.model import timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, NotFound, OcpiError, UnknownLocation
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
-from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.ocpi.versions import VERSIONS, Version, keyed_as
 from ocpi_nap.store import network
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.rows import LocationKey, StatusPatch
@@ -68,12 +68,15 @@ class ReceiverService:
             if not operation.raw and not VERSIONS[version].patch_needs_time:
                 await self._exists(operation)  # R157: an empty PATCH changes nothing
                 return Written(False)
+            sent = list(operation.issues)
             status = _status_patch(operation)
-            if status is not None:
-                return await self._write_status(operation, status)
         except OcpiError as error:
             self._refused(operation, error)
             raise
+        if status is not None:
+            if await self._writer.statuses.submit(status) == "applied":
+                return self._written(operation, created=False)
+            operation.issues = sent  # too late, or of an EVSE that is not held: it is judged the general way
         return await self._write(operation)
 
     async def delete(self, caller: Caller, version: str, module: str, key: NodeKey) -> None:
@@ -82,28 +85,30 @@ class ReceiverService:
 
     async def get(self, caller: Caller, version: str, module: str, key: NodeKey) -> bytes:
         """The stored object to the platform that owns it, in the shape of the URL's version (D24, R141, R183)."""
-        place = _own(caller, version, key)
+        read = keyed_as(version, caller.version)
+        place = _own(caller, read, key)
         async with self._db.connection() as conn:
             if module == "tariffs":
                 tariff = (await network.load_tariffs(conn, [place])).get(place)
                 if tariff is None or tariff.withdrawn_at is not None:
                     raise NotFound(f"unknown tariff {key.id}"[:255])
-                return present_tariff(tariff, version)
+                return present_tariff(tariff, read)
             location = (await network.load_locations(conn, [place], for_update=False)).get(place)
         if location is None or location.withdrawn_at is not None:
             raise unknown("location", key.id)
         if key.evse_uid is None:
-            return present_location(location, version)
-        return present_node(location, key, version)
+            return present_location(location, read)
+        return present_node(location, key, read)
 
     def _operation(self, method: Any, caller: Caller, version: str, module: str, key: NodeKey, body: Any) -> Operation:
+        read = keyed_as(version, caller.version)
         try:
-            place = _own(caller, version, key)
+            place = _own(caller, read, key)
         except UnknownParty as error:  # an operator may have been forgotten (I-80)
             self._issues.add(caller.platform_id, f"{module}/{error.party}", [UNKNOWN_PARTY], refused=True)
             raise
         received_at = datetime.now(UTC)
-        context = Context(caller.platform_id, VERSIONS[version], caller.settings, "push", received_at)
+        context = Context(caller.platform_id, read, caller.settings, "push", received_at)
         level: Level = "location"
         if module == "tariffs":
             level = "tariff"
@@ -121,19 +126,12 @@ class ReceiverService:
         if outcome.error is not None:
             self._refused(operation, outcome.error)
             raise outcome.error
-        if operation.issues:
-            self._issues.add(operation.context.platform_id, operation.object_path, operation.issues)
-        return Written(outcome.created, operation.issues)
+        return self._written(operation, created=outcome.created)
 
-    async def _write_status(self, operation: Operation, patch: StatusPatch) -> Written:
-        result = await self._writer.statuses.submit(patch)
-        if result is None:
-            raise unknown("EVSE", f"{operation.address.id}/{operation.address.evse_uid}")
-        if result == "stale":
-            raise stale()
+    def _written(self, operation: Operation, *, created: bool) -> Written:
         if operation.issues:
             self._issues.add(operation.context.platform_id, operation.object_path, operation.issues)
-        return Written(False, operation.issues)
+        return Written(created, operation.issues)
 
     async def _exists(self, operation: Operation) -> None:
         async with self._db.connection() as conn:
@@ -141,7 +139,7 @@ class ReceiverService:
         if row is None or row.withdrawn_at is not None:
             raise unknown("location", operation.address.id)
         if operation.address.evse_uid is not None:
-            present_node(row, operation.address, operation.context.version.number)
+            present_node(row, operation.address, operation.context.version)
 
     def _refused(self, operation: Operation, error: OcpiError) -> None:
         """Record why (R198); an unknown Location is fetched from its owner (D6)."""
@@ -157,7 +155,7 @@ class ReceiverService:
         await self._repair(platform_id, address)
 
 
-def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
+def _own(caller: Caller, version: Version, key: NodeKey) -> LocationKey:
     """The storage key, when the platform may write this party's objects; 404 otherwise, whatever exists (R139, R140)."""
     party = (key.country_code.upper(), key.party_id.upper())
     if party not in caller.parties:
@@ -169,7 +167,7 @@ def _own(caller: Caller, version: str, key: NodeKey) -> LocationKey:
             raise Invalid("id: longer than 255 characters", errors=[Issue("id", "too_long", "longer than 255 characters")])
         if segment is not None and any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in segment):
             raise NotFound("the path holds control characters")
-    return (caller.platform_id, *party, VERSIONS[version].id_key(key.id))
+    return (caller.platform_id, *party, version.id_key(key.id))
 
 
 def _object(body: Any, operation: Operation) -> dict[str, Any]:
@@ -221,7 +219,9 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
     status, sent = raw["status"], raw.get("last_updated")
     if not isinstance(status, str) or status not in _STATUSES:
         return None
-    moment, _ = timestamps.parse(sent, timestamps.zone(context.settings.naive_timezone)) if sent is not None else (None, None)
+    moment, rule = timestamps.parse(sent, timestamps.zone(context.settings.naive_timezone))
+    if rule is not None and sent != "":
+        operation.issues.append(Issue("last_updated", rule, timestamps.TOLERATED[moment is not None], str(sent)[:60]))
     if moment is None:
         if context.settings.strict_patch and context.version.patch_needs_time:
             message = "required in PATCH"
@@ -229,5 +229,4 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
         operation.issues.append(Issue("last_updated", "required_missing", "missing in PATCH: the time of receipt counts"))
     ordering = ordering_time(moment, context.received_at, operation.issues)
     uid_key = context.version.id_key(operation.address.evse_uid or "")
-    time_raw = sent if isinstance(sent, str) and moment is not None else None
-    return StatusPatch(operation.key, uid_key, status, None, ordering, time_raw, context.received_at)
+    return StatusPatch(operation.key, uid_key, status, None, ordering, sent if moment is not None else None, context.received_at)

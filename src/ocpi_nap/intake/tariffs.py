@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ocpi_nap.intake.operations import Operation
-from ocpi_nap.intake.patch import inferred_before, stale
+from ocpi_nap.intake.patch import late_for, stale
 from ocpi_nap.intake.results import Merged
-from ocpi_nap.intake.times import modified, ordering_time, outdated
+from ocpi_nap.intake.times import modified, ordering_time
 from ocpi_nap.model import objects
 from ocpi_nap.ocpi.errors import NotFound
 from ocpi_nap.store.rows import Change, TariffRow
@@ -38,9 +38,7 @@ def _put(operation: Operation, row: TariffRow | None) -> Merged:
     created = gone_at is not None
     if gone_at and row.withdrawn_reason == DELETED and context.crawl_started and gone_at >= context.crawl_started:
         return Merged(row)  # the page may be older than the DELETE (R125)
-    pushed_at = row.received_at if row.via == "push" else None
-    late = not created and outdated(moment, stated, row.source_last_updated, pushed_at, context.crawl_started)
-    if late and not inferred_before(row, context):
+    if not created and late_for(row, context, moment, stated):
         if context.via == "push":
             raise stale()
         return Merged(row)

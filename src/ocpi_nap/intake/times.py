@@ -37,6 +37,18 @@ def outdated(
     return moment < known
 
 
+def overtaken(moment: datetime, received_at: datetime, said: Any, known: datetime | None, naive_tz: tzinfo) -> bool:
+    """Whether a push is older than what its source said last of the same node (D8).
+
+    ``said`` is the ``last_updated`` that the source last stated, as it came. ``known``, which orders the node, may be the time of a
+    receipt instead: that says nothing of the source's clock (R201). A push without a usable time of its own is never too old (D9).
+    """
+    if known is None or moment >= known or moment == received_at:
+        return False
+    stated, _ = timestamps.parse(said, naive_tz)
+    return stated is not None and moment < stated <= known
+
+
 def inferred(said: Any, known: datetime | None, naive_tz: tzinfo) -> bool:
     """Whether the time that orders a stored node is that of a receipt, not one that its source stated: no pull is older than it (D9)."""
     moment, _ = timestamps.parse(said, naive_tz)

@@ -32,6 +32,10 @@ def known_zone(name: str) -> bool:
     return True
 
 
+TOLERATED = {False: "unreadable timestamp: counts as missing", True: "timestamp not in UTC form: converted"}
+"""What an issue says of a rule that `parse` gives, by whether there is a moment."""
+
+
 def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | None]:
     """The moment in UTC and the rule of a tolerated deviation: ``timestamp_offset``, ``timestamp_form``; or (None, rule).
 

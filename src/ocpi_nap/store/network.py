@@ -26,16 +26,15 @@ WITH wanted AS (
       FROM wanted w
       JOIN location l ON l.platform_id = w.platform_id AND l.country_code = w.country_code AND l.party_id = w.party_id
                      AND l.id_key = w.id_key AND l.withdrawn_at IS NULL
-      JOIN evse_state s ON s.location_pk = l.pk AND s.uid_key = w.uid_key
+      JOIN evse_state s ON s.location_pk = l.pk AND s.uid_key = w.uid_key AND s.withdrawn_at IS NULL
      ORDER BY s.location_pk, s.uid_key
        FOR UPDATE OF s
 ), done AS (
     UPDATE evse_state s
        SET status = h.status, status_raw = h.status_raw, received_at = h.received_at, via = 'push',
-           source_last_updated = h.last_updated, last_updated_raw = h.last_updated_raw,
+           source_last_updated = h.last_updated, last_updated_raw = coalesce(h.last_updated_raw, s.last_updated_raw),
            status_at = CASE WHEN s.status = h.status THEN s.status_at
-                            WHEN h.last_updated > s.status_at THEN h.last_updated ELSE h.received_at END,
-           withdrawn_at = NULL, withdrawn_reason = NULL
+                            WHEN h.last_updated > s.status_at THEN h.last_updated ELSE h.received_at END
       FROM held h
      WHERE s.location_pk = h.location_pk AND s.uid_key = h.uid_key
        AND (s.source_last_updated IS NULL OR s.source_last_updated <= h.last_updated)
@@ -49,7 +48,8 @@ SELECT h.ord, d.ord IS NOT NULL FROM held h LEFT JOIN done d USING (ord)
 
 
 async def patch_statuses(conn: Conn, patches: Sequence[StatusPatch]) -> dict[int, PatchResult]:
-    """Apply status PATCHes, each EVSE at most once; returns by index what became of those whose EVSE is known (D8, R150)."""
+    """Apply status PATCHes, each EVSE at most once; returns by index whether those of EVSEs that are held were applied: one that is
+    older than what orders the EVSE is not (D8, R150)."""
     params = (
         list(range(len(patches))),
         [p.key[0] for p in patches],

@@ -118,8 +118,7 @@ def moment(value: Any, path: str, reading: Reading) -> datetime | None:
     """A DateTime (R44); anything unreadable counts as missing."""
     result, rule = timestamps.parse(value, reading.naive_tz)
     if rule is not None and value != "":
-        message = "unreadable timestamp: counts as missing" if result is None else "timestamp not in UTC form: converted"
-        reading.issue(path, rule, message, value)
+        reading.issue(path, rule, timestamps.TOLERATED[result is not None], value)
     return result
 
 
