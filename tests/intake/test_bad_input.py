@@ -147,8 +147,9 @@ async def test_paths(ocpi: Ocpi, version: str) -> None:
         reply = await ocpi.send(method, f"{base}/FI/ABC/L1", body, token=token)
         assert (reply.status, envelope(reply)["status_code"]) == (405, 2000)
         assert reply.headers["allow"] == "GET, PUT, PATCH"
-    reply = await ocpi.send("GET", "2.0/locations", token=token)
-    assert (reply.status, envelope(reply)["status_code"]) == (404, 3002)
+    for method, path in (("GET", "2.0/locations"), ("PUT", "2.2/locations/FI/ABC/L1"), ("PATCH", "9.9.9/locations/FI/ABC/L1/U1")):
+        reply = await ocpi.send(method, path, body, token=token)
+        assert (reply.status, envelope(reply)["status_code"]) == (404, 3002), path
     assert (await ocpi.stored())["location"] == []
 
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.registry import onboarding, receiving
 from ocpi_nap.registry.leaving import end_connection
+from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
 from tests.registry.stage import VERSIONS, Stage, each, envelope, good, staged
 
@@ -51,7 +52,10 @@ async def test_they_register(ocpi: Ocpi, cpo: Stage, version: str) -> None:
     for module in ["locations"] if version == "2.1.1" else ["locations", "tariffs"]:
         envelope(await ocpi.send("GET", f"{version}/{module}/FI/ABC/X", token=token_a), 401, 2000)
     for method in ("PUT", "DELETE", "PATCH"):
-        envelope(await ocpi.send(method, place, credentials(cpo, version), token=token_a), 405, 2000)
+        for body in (credentials(cpo, version), b"", b"{"):
+            reply = await ocpi.send(method, place, body, token=token_a)
+            envelope(reply, 405, 2000)
+            assert "GET, POST" in reply.headers["allow"]
     given = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))
     own = {"party_id": "NAP", "country_code": "FI", "business_details": {"name": "Nap"}}
     assert given == {"token": given["token"], "url": "https://nap.example/ocpi/versions",
@@ -68,7 +72,10 @@ async def test_they_register(ocpi: Ocpi, cpo: Stage, version: str) -> None:
     assert b"token that we send" in (await ocpi.send("GET", "versions", token="token-c")).body
     events = {row[0] for row in await ocpi.db.fetch_all("SELECT message FROM platform_event WHERE step = 'refused'")}
     assert len(events) == 2
-    envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_b), 405, 2000)
+    for body in (credentials(cpo, version), b"", b"{"):
+        reply = await ocpi.send("POST", place, body, token=token_b)
+        envelope(reply, 405, 2000)
+        assert reply.headers["allow"] == "GET, PUT, DELETE"
     assert envelope(await ocpi.send("GET", place, token=token_b))["token"] == token_b
     reply = await ocpi.send("PATCH", place, {}, token=token_b)
     envelope(reply, 405, 2000)
@@ -76,7 +83,8 @@ async def test_they_register(ocpi: Ocpi, cpo: Stage, version: str) -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any] | None, dict[str, Any], int]] = [
-    ("no object", None, {}, 2001), ("no token", {"token": None}, {}, 2002), ("no url", {"url": ""}, {}, 2002),
+    ("no object", None, {}, 2001), ("no token", {"token": None}, {}, 2002), ("no url", {"url": None}, {}, 2002),
+    ("empty token", {"token": ""}, {}, 2001), ("empty url", {"url": ""}, {}, 2001),
     ("token a number", {"token": 7}, {}, 2001), ("token too long", {"token": "x" * 256}, {}, 2001), ("url a list", {"url": []}, {}, 2001),
     ("url relative", {"url": "/versions"}, {}, 2001), ("url no url", {"url": "nonsense"}, {}, 2001),
     ("url ftp", {"url": "ftp://x/y"}, {}, 2001),
@@ -121,6 +129,8 @@ async def test_roles_and_shapes(ocpi: Ocpi, cpo: Stage, version: str) -> None:
         token = envelope(reply)["token"]
     else:
         envelope(reply, 200, 2002)
+        for odd in ([], "CPO", [7], {}):
+            envelope(await ocpi.send("POST", f"{version}/credentials", {**bare, "roles": odd}, token=token), 200, 2001)
         token = envelope(await ocpi.send("POST", f"{version}/credentials", credentials(cpo, "2.1.1"), token=token))["token"]
     token = envelope(await ocpi.send("PUT", f"{version}/credentials", credentials(cpo, "2.3.0"), token=token))["token"]
     roles = (await ocpi.registry.platform("acme")).peer_roles
@@ -224,6 +234,55 @@ async def test_they_take_another_version(ocpi: Ocpi, cpo: Stage, version: str) -
     assert (await ocpi.registry.platform("acme")).version == other
 
 
+@pytest.mark.holds("R98", "R105", "R45", "R140")
+@each
+async def test_what_is_held_follows_to_another_version(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Ids that compare otherwise in the new version still name the same objects: none is held, or shown, twice."""
+    place, other = f"{version}/credentials", VERSIONS[VERSIONS.index(version) - 1]
+    token = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=await ocpi.registry.issue_token("acme")))["token"]
+    held = {**location(version, 1), "id": "Mixed"}
+    held["evses"] = [{**held["evses"][0], "uid": uid} for uid in ("Ab", "cD")]
+    assert (await ocpi.send("PUT", f"{version}/locations/FI/ABC/Mixed", held, token=token)).status == 201
+    if version != "2.1.1":
+        assert (await ocpi.send("PUT", f"{version}/tariffs/FI/ABC/T1", tariff(version), token=token)).status == 201
+    await ocpi.db.execute(
+        "INSERT INTO public_location SELECT pk, country_code, party_id, id, 0, 0,"
+        " (SELECT jsonb_object_agg(uid_key, jsonb_build_array(uid, null)) FROM evse) FROM location"
+    )
+    cpo.peer.versions = [version, other]
+    token = envelope(await ocpi.send("PUT", f"{other}/credentials", credentials(cpo, other), token=token))["token"]
+    told = await ocpi.db.fetch_one("SELECT evses FROM public_location")
+    keys = dict(await ocpi.db.fetch_all("SELECT uid_key, uid FROM evse JOIN evse_state USING (location_pk, uid_key)"))
+    assert told == ({key: [uid, None] for key, uid in keys.items()},) and set(keys.values()) == {"Ab", "cD"}
+    patch = {"status": "CHARGING", "last_updated": "2026-03-01T00:00:00Z"}
+    envelope(await ocpi.send("PATCH", f"{other}/locations/FI/ABC/Mixed/Ab", patch, token=token))
+    new = {**location(other, 1), "id": "Mixed", "last_updated": "2026-03-02T00:00:00Z"}
+    new["evses"] = [{**new["evses"][0], "uid": uid, "last_updated": "2026-03-02T00:00:00Z"} for uid in ("Ab", "cD")]
+    assert (await ocpi.send("PUT", f"{other}/locations/FI/ABC/Mixed", new, token=token)).status == 200
+    if "2.1.1" not in (version, other):
+        assert (await ocpi.send("PUT", f"{other}/tariffs/FI/ABC/T1", tariff(other), token=token)).status == 200
+    assert await ocpi.db.fetch_all("SELECT uid FROM evse JOIN evse_state USING (location_pk, uid_key) ORDER BY 1") == [("Ab",), ("cD",)]
+    assert await ocpi.db.fetch_all("SELECT count(*) FROM location") == [(1,)]
+
+
+@pytest.mark.holds("R105", "R45", versions=("2.1.1",))
+@pytest.mark.parametrize("version", ["2.1.1"])
+async def test_two_ids_that_become_one(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Objects whose ids differ only in case are one from 2.2.1 on: the pushes meet one of them, and nothing fails."""
+    token = await ocpi.registry.issue_token("acme")
+    token = envelope(await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version), token=token))["token"]
+    for name in ("A", "a"):
+        body = {**location(version, 1), "id": name}
+        body["evses"] = [{**body["evses"][0], "uid": uid} for uid in ("U", "u", "V")]
+        assert (await ocpi.send("PUT", f"{version}/locations/FI/ABC/{name}", body, token=token)).status == 201
+    cpo.peer.versions = [version, "2.2.1"]
+    token = envelope(await ocpi.send("PUT", "2.2.1/credentials", credentials(cpo, "2.2.1"), token=token))["token"]
+    patch = {"status": "CHARGING", "last_updated": "2026-03-01T00:00:00Z"}
+    for path in ("A/U", "a/v"):
+        envelope(await ocpi.send("PATCH", f"2.2.1/locations/FI/ABC/{path}", patch, token=token))
+    assert len(await ocpi.db.fetch_all("SELECT 1 FROM evse_state WHERE status = 'CHARGING'")) == 2
+
+
 @pytest.mark.holds("R106", "R107", "R109", "I-37", "I-38")
 @each
 async def test_they_leave(ocpi: Ocpi, cpo: Stage, version: str) -> None:
@@ -231,7 +290,11 @@ async def test_they_leave(ocpi: Ocpi, cpo: Stage, version: str) -> None:
     place = f"{version}/credentials"
     token_a = await ocpi.registry.issue_token("acme")
     token = envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))["token"]
+    push = f"{version}/locations/FI/ABC/L1"
+    assert (await ocpi.send("PUT", push, location(version, 1), token=token)).status == 201
     envelope(await ocpi.send("DELETE", place, token=token))
+    for method in ("PUT", "PATCH"):
+        envelope(await ocpi.send(method, push, location(version, 1), token=token), 401, 2000)
     platform = await ocpi.registry.platform("acme")
     assert platform.state == "unregistered-by-peer" and platform.disconnected_at is not None
     assert platform.last_error is not None and "new token A" in platform.last_error["advice"]

@@ -51,24 +51,33 @@ def role_party(role: dict[str, Any]) -> Party:
     return (str(country or "").strip().upper(), str(party or "").strip().upper())
 
 
-def read_credentials(data: Any, *, need_url: bool) -> PeerCredentials:
-    """Their object of any version (R69); raises Invalid or TooLittle with what is missing (R92)."""
+def read_credentials(data: Any, *, need_url: bool, need_roles: bool = False) -> PeerCredentials:
+    """Their object of any version (R69); raises TooLittle for what is missing, Invalid for what is empty or of a wrong type (R92)."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if not isinstance(data, dict):
         raise Invalid("a credentials object is required")
     token, url = data.get("token"), data.get("url")
-    missing = [name for name, value in (("token", token), ("url", url if need_url else "x")) if value in (None, "")]
+    roles = _roles(data)
+    needed = [("token", token), *([("url", url)] if need_url else []), *([("roles", roles or data.get("roles"))] if need_roles else [])]
+    missing = [name for name, value in needed if value is None]
     if missing:
         raise TooLittle(f"{' and '.join(missing)}: required in a credentials object")
-    if not isinstance(token, str) or len(token) > 255 or not all("\x21" <= c <= "\x7e" or c == " " for c in token):
-        raise Invalid("token: a string of at most 255 visible characters is required")
-    if need_url and not isinstance(url, str):
+    if not isinstance(token, str) or not 0 < len(token) <= 255 or not all("\x21" <= c <= "\x7e" or c == " " for c in token):
+        raise Invalid("token: a string of 1 to 255 visible characters is required")
+    if need_url and not (isinstance(url, str) and url):
         raise Invalid("url: a string is required")
+    if need_roles and not roles:
+        raise Invalid("roles: at least one role is required")
+    return PeerCredentials(tokens.strip_scheme(token), url if isinstance(url, str) else None, roles)
+
+
+def _roles(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Their roles; a flat object of 2.1.1 is one."""
     roles = data.get("roles")
     if isinstance(roles, dict):
         roles = [roles]
-    if not isinstance(roles, list):
-        flat = {name: data[name] for name in ("party_id", "country_code", "business_details") if data.get(name) is not None}
-        roles = [{"role": "CPO", **flat}] if "party_id" in flat else []
-    return PeerCredentials(tokens.strip_scheme(token), url if isinstance(url, str) else None, [r for r in roles if isinstance(r, dict)])
+    if isinstance(roles, list):
+        return [role for role in roles if isinstance(role, dict) and role]
+    flat = {name: data[name] for name in ("party_id", "country_code", "business_details") if data.get(name) is not None}
+    return [{"role": "CPO", **flat}] if "party_id" in flat else []

@@ -26,7 +26,7 @@ from ocpi_nap.ocpi.errors import (
     UnsupportedVersion,
 )
 from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, object_segments, read_json, segments
-from ocpi_nap.ocpi.ports import Authenticator, Caller, Credentials, NodeKey, Receiver
+from ocpi_nap.ocpi.ports import Access, Authenticator, Caller, Credentials, NodeKey, Receiver
 from ocpi_nap.ocpi.versions import VERSIONS
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,13 @@ _METHODS = {
     "tariffs": ("GET", "PUT", "DELETE"),
 }
 _DEPTH = {"locations": (3, 5), "tariffs": (3, 3)}
+_VERSION = re.compile(r"\d+(\.\d+){0,3}", re.ASCII)
+_OF_CREDENTIALS: dict[Access, tuple[tuple[str, ...], str]] = {
+    "token-a": (("GET", "POST"), "not registered: use POST"),
+    "pending": (("GET",), "the registration is not finished"),
+    "full": (("GET", "PUT", "DELETE"), "already registered: use PUT"),
+}
+"""What callers may do with their credentials, and why nothing else (R93, R99, R107)."""
 _GLUED = re.compile(r"(locations|tariffs)([A-Za-z]{2})")
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
@@ -159,7 +166,7 @@ class OcpiApp:
             raise NotFound("nothing here")
         version = path[0]
         if version not in VERSIONS:
-            if len(path) <= 2 and version[:1].isdigit():
+            if _VERSION.fullmatch(version):
                 raise UnsupportedVersion(f"version {version[:20]} is not offered")
             raise NotFound("nothing here")
         if len(path) == 1:
@@ -176,6 +183,9 @@ class OcpiApp:
         self, method: str, receive: Receive, caller: Caller, version: str, received: headers.Received
     ) -> tuple[int, bytes]:
         _allow(method, "credentials")
+        allowed, reason = _OF_CREDENTIALS[caller.access]
+        if method != "HEAD" and method not in allowed:
+            raise MethodNotAllowed(reason, allow=", ".join(allowed))
         if method == "DELETE":
             await self._credentials.delete(caller, version)
             return 200, envelope.success()

@@ -15,12 +15,10 @@ from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
 from ocpi_nap.ocpi.errors import (
     CannotUsePeer,
     Invalid,
-    MethodNotAllowed,
     MissingEndpoint,
     NoMutualVersion,
     NotAuthenticated,
     OcpiError,
-    TooLittle,
 )
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -48,20 +46,14 @@ class CredentialsService:
 
     async def post(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
         """Register a platform that starts it with the token A we issued (R88–R95)."""
-        if caller.access != "token-a":
-            raise MethodNotAllowed("already registered: use PUT", allow="GET, PUT, DELETE")
         return await self._agree(caller, version, body)
 
     async def put(self, caller: Caller, version: str, body: Any) -> dict[str, Any]:
         """New credentials of a registered platform; on any failure everything stays as it was (R98, R100)."""
-        if caller.access != "full":
-            raise MethodNotAllowed("not registered: use POST", allow="GET, POST")
         return await self._agree(caller, version, body)
 
     async def delete(self, caller: Caller, version: str) -> None:
         """The platform leaves: both tokens are void at once (R106)."""
-        if caller.access != "full":
-            raise MethodNotAllowed("not registered", allow="GET, POST")
         platform = await self._platform(caller)
         await end_connection(self._registry, platform, "unregistered-by-peer", "DELETE of credentials by the platform")
 
@@ -81,9 +73,7 @@ class CredentialsService:
 
     async def _examine(self, caller: Caller, version: str, body: Any) -> tuple[Platform, PeerCredentials, Discovered]:
         """Check the object, then call them back with the token in it (R88–R92)."""
-        theirs = read_credentials(body, need_url=True)
-        if VERSIONS[version].has_roles and not theirs.roles:
-            raise TooLittle("roles: required in a credentials object")
+        theirs = read_credentials(body, need_url=True, need_roles=VERSIONS[version].has_roles)
         platform = await self._platform(caller)
         assert theirs.url is not None
         registry = self._registry
