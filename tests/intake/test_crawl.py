@@ -150,6 +150,11 @@ def _no_limit(request: web.Request, items: list[Any]) -> web.Response:
     return by_offset(2)(request, items)
 
 
+def _no_limit_in_http(request: web.Request, items: list[Any]) -> web.Response:
+    refused = "limit" in request.query
+    return web.json_response({"status_code": 2001}, status=400) if refused else by_offset(2)(request, items)
+
+
 def _past_the_end(request: web.Request, items: list[Any]) -> web.Response:
     offset = int(request.query.get("offset", 0))
     return page(items[offset : offset + 2], X_Limit="1") if offset < len(items) else web.json_response({"status_code": 2000}, status=416)
@@ -178,7 +183,8 @@ async def test_tolerated_paging(ocpi: Ocpi, version: str) -> None:
     async with sender(ocpi, version, page_size=5) as cpo:
         cpo.locations = [location(version, n) for n in range(5)]
         for handler in (
-            _no_link, _no_headers, _total_is_the_page, _no_limit, _past_the_end, _same_page_always, _no_data_at_the_end, _zipped,
+            _no_link, _no_headers, _total_is_the_page, _no_limit, _no_limit_in_http, _past_the_end, _same_page_always, _no_data_at_the_end,
+            _zipped,
         ):  # fmt: skip
             cpo.handler = handler
             report = (await cpo.pull())["locations"]

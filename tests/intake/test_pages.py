@@ -79,6 +79,16 @@ async def test_pages_without_links(ocpi: Ocpi, version: str) -> None:
             cpo.handler = answer
             assert (await cpo.pull())["locations"].counts.objects == 4, unreadable
             assert [query["offset"] for query in asked(cpo)] == ["0", "2"], unreadable
+        for several in ('<{0}>; rel="last next"', '<{0}>; rel="next last"', '<{0}>; title=x; rel = last next'):
+
+            def by_links(request: web.Request, items: list[Any], link: str = several) -> web.Response:
+                offset = int(request.query.get("offset", 0))
+                target = str(request.url.with_query(offset=offset + 1, cursor="c"))
+                return page(items[offset : offset + 1], **({"Link": link.format(target)} if offset + 1 < len(items) else {}))
+
+            cpo.handler = by_links
+            assert (await cpo.pull())["locations"].counts.objects == 4, several
+            assert [query.get("cursor") for query in asked(cpo)] == [None, "c", "c", "c"], several
         cpo.handler = offsets_only(2, total=False)  # less than asked for, and nothing says that there is more
         assert (await cpo.pull())["locations"].counts.objects == 2
 

@@ -245,8 +245,9 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @pytest.mark.holds("R13", "R14", "R65", "R115", "I-18")
 @each
-async def test_tls(client: OcpiClient, tmp_path: Path, version: str) -> None:
-    """A certificate that nobody vouches for ends the call before the token is sent; http on the same host becomes https."""
+async def test_tls(client: OcpiClient, tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody vouches for ends the call before the token is sent; http becomes https on the same host, and is not
+    followed to another."""
     served, trusting = certificate(tmp_path)
     async with serving(served) as server:
         with pytest.raises(Unreachable):
@@ -263,6 +264,17 @@ async def test_tls(client: OcpiClient, tmp_path: Path, version: str) -> None:
             endpoints = [{"identifier": name, "role": "SENDER", "url": f"{plain}/{name}"} for name in ("credentials", "locations")]
             return web.json_response({**OK, "data": {"versions": [{"version": version, "url": f"{plain}/v"}], "endpoints": endpoints}})
 
+        async def anywhere(url: str, *, allow_private: bool) -> None:
+            return None
+
+        monkeypatch.setattr(net, "check_address", anywhere)
+        async with serving() as other:
+            elsewhere = other.url.replace("127.0.0.1", "localhost")
+            server.handler = lambda r: web.Response(status=307, headers={"Location": f"{elsewhere}/versions"})
+            strict = replace(peer(version, hosts=frozenset({net.host_of(elsewhere)})), private=False)
+            with pytest.raises(RefusedUrl, match="not https"):
+                await ours.get(strict, f"{server.url}/moved")
+            assert other.requests == []
         server.handler = answer
         found = await discover(ours, peer(version), f"{server.url}/moved", ["raw"], PlatformSettings())
         assert found.endpoints == {name: f"{server.url}/{name}" for name in ("credentials", "locations")}

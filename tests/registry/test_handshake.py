@@ -229,6 +229,7 @@ async def test_redirects_keep_everything(stage: Stage, version: str) -> None:
         lambda p: [{"identifier": "credentials", "url": f"{p.url}/credentials"}, *p.endpoints("locations", role="CPO")],
         lambda p: [{"identifier": "Credentials", "role": "", "url": "/credentials"}, {"identifier": "locations", "url": "locations"}],
         lambda p: [*p.endpoints("locations", role="RECEIVER"), *p.endpoints("credentials", "locations"), None, {"identifier": 7}],
+        lambda p: [{"identifier": "locations", "role": "RECEIVER", "url": f"{p.url}/theirs"}, *p.endpoints("credentials", "locations")],
     ],
 )
 @each

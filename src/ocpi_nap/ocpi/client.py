@@ -240,7 +240,7 @@ class OcpiClient:
             self._note(exchange, started)
             if not moved:
                 return _judge(target, response, exchange.body, _page_envelope if page else _envelope, _secrets(peer, body))
-            target = net.follow(target, str(location), peer.hosts)
+            target = net.check_form(net.follow(target, str(location), peer.hosts), allow_private=peer.private)
         raise HttpFailure(f"more than {_MOST_REDIRECTS} redirects", url=url)
 
     def _note(self, exchange: Exchange, started: float, error: str = "") -> None:

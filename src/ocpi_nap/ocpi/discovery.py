@@ -133,6 +133,7 @@ def _endpoints(answer: Answer, version: str, peer: Peer) -> dict[str, str]:
     entries = data.get("endpoints") if isinstance(data, dict) else None
     found: dict[str, str] = {}
     weak: dict[str, str] = {}
+    last: dict[str, str] = {}
     for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
             continue
@@ -143,8 +144,10 @@ def _endpoints(answer: Answer, version: str, peer: Peer) -> dict[str, str]:
             url = net.follow(answer.url, entry["url"], peer.hosts | {net.host_of(entry["url"])})
         except (net.Refused, ValueError):
             continue
-        if name == "credentials" or not VERSIONS[version].has_roles or role == "SENDER":
+        if name == "credentials" or role == "SENDER":
             found.setdefault(name, url)
         elif role != "RECEIVER":
             weak.setdefault(name, url)
-    return weak | found
+        elif not VERSIONS[version].has_roles:
+            last.setdefault(name, url)
+    return last | weak | found

@@ -6,7 +6,8 @@ import re
 
 # Typographic quotes arrive as UTF-8 read as latin-1, or as themselves.
 _QUOTE = "[\"'\u201c\u201d\u2018\u2019\u00e2\u0080\u009c\u009d\u0098\u0099\u0094]*"
-_REL_NEXT = re.compile(rf"rel\s*=\s*{_QUOTE}\s*next\s*{_QUOTE}", re.IGNORECASE)
+_REL_NEXT = re.compile(rf"rel\s*=\s*{_QUOTE}(?:[a-z-]+\s+)*\s*next\s*{_QUOTE}", re.IGNORECASE)
+"""Also among several relation types (RFC 8288 section 3.3)."""
 _BRACKETED = re.compile(r"<([^>]*)>([^<]*)")
 
 

@@ -208,26 +208,25 @@ class Crawler:
                 return await self._client.get_page(peer, url)
             except RefusedUrl as error:
                 raise CrawlFailed(error.message) from None
-            except HttpFailure as error:
-                if past_end and error.http_status in (404, 416):
+            except (HttpFailure, OcpiFailure) as error:
+                if first and self._limit is not None and error.status_code == 2001 and error.http_status not in (401, 403):
+                    self._limit = None  # I-55: refuses `limit`
+                    url = self._start_url(0)
+                    continue
+                if isinstance(error, OcpiFailure):
+                    if error.status_code is None or error.status_code < 3000:
+                        raise CrawlFailed(error.message, refused=True) from None
+                elif past_end and error.http_status in (404, 416):
                     return None
-                if error.http_status in (429, 503):
+                elif error.http_status in (429, 503):
                     waits += 1
                     if waits > _PATIENCE:
                         raise CrawlFailed(f"still {error.message} after {_PATIENCE} waits") from None
                     await self._sleep(_wait(error.retry_after, waits))
                     continue
-                if error.http_status is not None and error.http_status < 500:
+                elif error.http_status is not None and error.http_status < 500:
                     raise CrawlFailed(error.message, error.http_status, refused=True) from None
                 last: PeerError = error
-            except OcpiFailure as error:
-                if first and self._limit is not None and error.status_code == 2001:
-                    self._limit = None  # I-55: refuses `limit`
-                    url = self._start_url(0)
-                    continue
-                if error.status_code is None or error.status_code < 3000:
-                    raise CrawlFailed(error.message, refused=True) from None
-                last = error
             except PeerError as error:
                 last = error
             failures += 1
