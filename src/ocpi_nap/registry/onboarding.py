@@ -10,8 +10,9 @@ from typing import Any, get_args
 import msgspec
 import yaml
 
-from ocpi_nap.model import ids
+from ocpi_nap.model import ids, timestamps
 from ocpi_nap.model.platform import Environment, Operator, Party, PlatformSettings, TokenEncoding
+from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.outcomes import RegistryError
 
 
@@ -100,6 +101,8 @@ def _operator(item: Operator | str | dict[str, Any]) -> Operator:
         return item
     if isinstance(item, str):
         return ids.parse_operator(item)
+    if not isinstance(item, dict):
+        raise ValueError("OPERATOR: COUNTRY_CODE, PARTY_ID, NAME and URL are required")
     lower = {str(key).lower(): value for key, value in item.items()}
     for name in ("party_id", "country_code", "name"):
         if not lower.get(name):
@@ -118,17 +121,41 @@ def parse_settings(values: dict[str, Any]) -> PlatformSettings:
         if isinstance(value, str) and known[key] in (list[str], dict[str, str]):
             parts = [part.strip() for part in value.split(",") if part.strip()]
             value = dict(part.partition("=")[::2] for part in parts) if known[key] == dict[str, str] else parts
+        elif isinstance(value, str) and known[key] is bool:
+            value = _WORDS.get(value.strip().lower(), value)
+        elif value == "" and known[key] == (str | None):
+            value = None
         try:
             converted[key] = msgspec.convert(value, known[key], strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"--set {key}: {str(error)[:120]}") from None
-        if isinstance(converted[key], int) and not isinstance(converted[key], bool) and converted[key] < 0:
-            raise ValueError(f"--set {key}: must not be negative")
-    if converted.get("page_size") == 0:
-        raise ValueError("--set page_size: must be at least 1")
+        _check_setting(key, converted[key])
     return PlatformSettings(**converted)
 
 
+_WORDS = {"yes": True, "on": True, "no": False, "off": False}
+"""What YAML means by these too."""
+_AT_LEAST_ONE = {"page_size", "max_pages", "page_timeout_seconds", "crawl_minutes", "delta_interval_minutes", "full_interval_minutes"}
+
+
+def _check_setting(key: str, value: Any) -> None:
+    """What the type of a setting does not say."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < (key in _AT_LEAST_ONE):
+        raise ValueError(f"--set {key}: must be at least 1" if key in _AT_LEAST_ONE else f"--set {key}: must not be negative")
+    if key == "version_pin" and value is not None and value not in VERSIONS:
+        raise ValueError(f"--set version_pin: one of {', '.join(VERSIONS)} is required (got {value[:20]!r})")
+    if key == "naive_timezone" and not timestamps.known_zone(value):
+        raise ValueError(f"--set naive_timezone: the name of a time zone is required, as in Europe/Helsinki (got {value[:40]!r})")
+
+
+class _Texts(yaml.SafeLoader):
+    """Reads scalars as they are written: country NO is not "no", party 001 not the number 1, and a token no date."""
+
+
+_Texts.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _KEYS = {"versions_url", "credentials_token_a", "token", "token_encoding", "platform_party_id", "party_id", "platform_country_code",
          "country_code", "environment", "operators", "settings", "name"}  # fmt: skip
 
@@ -136,7 +163,7 @@ _KEYS = {"versions_url", "credentials_token_a", "token", "token_encoding", "plat
 def read_file(path: Path) -> list[OnboardingRecord]:
     """Records of a YAML file: a list of platforms, or a mapping with `platforms`; RegistryError names file, platform and field."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Texts)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RegistryError(f"{path}: cannot be read: {str(error).splitlines()[0]}.") from None
     if isinstance(content, dict) and "platforms" in content:
