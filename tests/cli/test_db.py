@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 
 def run(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,6 +34,17 @@ def test_dump_and_restore(dsn: str, tmp_path: Path) -> None:
     assert missing.returncode == 1 and missing.stderr.startswith("There is no file")
 
 
-def test_a_database_that_is_not_there(tmp_path: Path) -> None:
-    done = run("postgresql://127.0.0.1:9/none", "upgrade")
-    assert done.returncode == 1 and done.stderr.startswith("The database could not be opened")
+@pytest.mark.parametrize("command", [["db", "upgrade"], ["serve", "--port", "0"], ["platform", "list"]])
+def test_what_cannot_be_opened(tmp_path: Path, command: list[str]) -> None:
+    """One plain sentence, whichever command meets it first."""
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    for variables, sentence in (
+        ({"OCPI_NAP_DATABASE_URL": "postgresql://127.0.0.1:9/none"}, "The database could not be opened"),
+        ({"OCPI_NAP_DATABASE_URL": "nonsense"}, "The database could not be opened"),
+        ({"OCPI_NAP_DATA_DIR": str(occupied)}, "OCPI_NAP_DATA_DIR cannot be used"),
+        ({"OCPI_NAP_DATA_DIR": str(occupied / "below")}, "OCPI_NAP_DATA_DIR cannot be used"),
+    ):
+        environment = {**os.environ, "OCPI_NAP_DATA_DIR": str(tmp_path / "data"), **variables}
+        done = subprocess.run([sys.executable, "-m", "ocpi_nap", *command], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and done.stderr.startswith(sentence) and "Traceback" not in done.stderr, done.stderr

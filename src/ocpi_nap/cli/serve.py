@@ -18,7 +18,7 @@ import uvloop
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
 from ocpi_nap.cli import rendering
 from ocpi_nap.cli.children import Child, orphaned
-from ocpi_nap.cli.context import load_settings
+from ocpi_nap.cli.context import database_dsn, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
@@ -32,8 +32,6 @@ from ocpi_nap.ocpi.client import Peer, PeerError
 from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.embedded import EmbeddedPostgres
-from ocpi_nap.store.migrate import migrate
 
 log = logging.getLogger(__name__)
 _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
@@ -50,8 +48,7 @@ def run(host: str, port: int, workers: int) -> None:
     # One worker runs in this process, and the server raises the signal that ended it again: what is below must end in order all the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
-        dsn = settings.database_url or stack.enter_context(EmbeddedPostgres(settings.data_dir)).dsn
-        migrate(dsn)
+        dsn = stack.enter_context(database_dsn(settings))
         broker, publisher_url = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))

@@ -48,7 +48,7 @@ def release() -> None:
     """Publish what is held back because it has much fewer locations, on all nodes."""
 
     async def act() -> None:
-        async with database_dsn(load_settings()) as dsn:
+        with database_dsn(load_settings()) as dsn:
             db = await Database.open(dsn)
             try:
                 await release_snapshots(db)

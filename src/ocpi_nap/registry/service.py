@@ -140,7 +140,15 @@ class Registry:
     async def outbound(self, platform: Platform, kind: Literal["a", "c"]) -> str | None:
         """The token A or C that we send to a platform."""
         row = await self.db.fetch_one(f"SELECT outbound_{kind} FROM platform WHERE id = %s", (platform.id,))
-        return self.vault.unseal(row[0]) if row and row[0] is not None else None
+        return self._unsealed(row[0]) if row and row[0] is not None else None
+
+    def _unsealed(self, sealed: bytes) -> str:
+        try:
+            return self.vault.unseal(sealed)
+        except ValueError as error:
+            message = str(error)
+            raise RegistryError(f"{message[0].upper()}{message[1:]}.", advice="Bring that file back from the backup; without it every "
+                                "platform must be registered anew.") from None  # fmt: skip
 
     def _sealed(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings as they are stored: the values of further headers are secrets as tokens are (R12, I-8)."""
@@ -165,7 +173,7 @@ class Registry:
         return Peer(
             token=token, encoding=encoding, own_party=(self.identity.country_code, self.identity.party_id),
             peer_party=party or platform.party, version=platform.version, hosts=frozenset(hosts),
-            extra_headers={name: self.vault.unseal(value.encode()) for name, value in platform.settings.extra_headers.items()},
+            extra_headers={name: self._unsealed(value.encode()) for name, value in platform.settings.extra_headers.items()},
             private=self.allow_private, timeout=timeout or platform.settings.page_timeout_seconds,
         )  # fmt: skip
 
