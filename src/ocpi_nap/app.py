@@ -138,10 +138,10 @@ def api_options(settings: Settings) -> ApiOptions:
 class App:
     """One worker's ASGI application: OCPI under /ocpi, MQTT over WebSocket at /mqtt, pages for people, the public API for the rest."""
 
-    def __init__(self, settings: Settings, dsn: str, broker: tuple[str, int]) -> None:
+    def __init__(self, settings: Settings, dsn: str, broker: str) -> None:
         self._settings = settings
         self._dsn = dsn
-        self._relay = MqttRelay(*broker)
+        self._relay = MqttRelay(broker)
         self._ocpi: Any = None
         self._api: Any = None
         self._site: Any = None
@@ -214,5 +214,4 @@ def create_app() -> App:
     collect_garbage_rarely()
     settings = Settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    host, _, port = os.environ[BROKER_VARIABLE].rpartition(":")
-    return App(settings, os.environ[DSN_VARIABLE], (host, int(port)))
+    return App(settings, os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE])

@@ -124,7 +124,7 @@ def test_whose_request_it_is(peer: str, forwarded: str | None, key: str | None) 
 
 async def test_connections_to_the_broker(database: Database, steady: Callable[[float], None]) -> None:
     """The relay refuses the sixth connection in a minute before it opens one."""
-    relay = MqttRelay("127.0.0.1", 1)
+    relay = MqttRelay("mqtt://127.0.0.1:1")
     relay.limit(database, Limits("public"), 5)
     answers = []
     for _ in range(6):

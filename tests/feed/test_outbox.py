@@ -21,10 +21,15 @@ from gmqtt.mqtt.constants import MQTTv311
 from ocpi_nap.feed.broker import EmbeddedBroker
 from ocpi_nap.feed.mqtt import Publisher
 from ocpi_nap.feed.teller import Teller
+from ocpi_nap.store import events
 from ocpi_nap.store.database import Database
+from tests.asgi import call
 from tests.e2e.conftest import free_port
 from tests.e2e.cpo import location, tariff
-from tests.feed.test_stream import Pusher
+from tests.feed.conftest import Api
+from tests.feed.following import BASE, tell
+from tests.feed.listener import Listener
+from tests.feed.test_stream import Pusher, streaming
 from tests.interface import Ocpi
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -161,6 +166,78 @@ async def test_a_broker_that_is_away(ocpi: Ocpi, broker: Nats | Mosquitto, qos: 
         await again.close()
 
 
+async def test_thousands_of_changes_while_the_broker_is_away(ocpi: Ocpi, api: Api, broker: Nats | Mosquitto) -> None:
+    """Pushes, /changes and event streams go on meanwhile as if nothing were; then all of it comes, in order."""
+    async with streaming(ocpi, api, 20) as (app, made):
+        stop = asyncio.Event()
+        with broker.running():
+            reader = await Subscriber(broker.port).connect()
+            publisher = asyncio.create_task(Publisher(ocpi.db, broker.url).run(stop))
+            await reader.until(lambda: len(reader.messages) == 20)
+            await reader.close()
+        listener = await Listener(app).opened()
+        cursor = (await call(app, f"{BASE}/changes")).json()["cursor"]
+        await asyncio.gather(*(_changes_of(made, number, 150) for number in range(20)))
+        await listener.until(lambda: len(listener.events) >= 3000)
+        assert len(listener.statuses()) == len(made.sent) == 3000
+        told: list[tuple[str, str, str]] = []
+        more = True
+        while more:
+            page = (await call(app, f"{BASE}/changes?since={cursor}")).json()
+            rows = [item["status"] for item in page["changes"] if item["kind"] == "status"]
+            told += [(row["evseId"], row["status"], row["modifiedAt"]) for row in rows]
+            cursor, more = page["cursor"], page["more"]
+        in_order(listener.statuses(), made.sent)
+        in_order(told, made.sent)
+        with broker.running():
+            again = await Subscriber(broker.port).connect()
+            await again.until(lambda: len(again.messages) >= 3000 and set(made.sent) <= set(again.statuses()))
+            stop.set()
+            await publisher
+        in_order(again.statuses(), made.sent)
+        await again.close()
+        await listener.leave()
+
+
+async def _changes_of(made: Pusher, number: int, count: int) -> None:
+    for _ in range(count):
+        await made.change(number)
+
+
+async def test_a_broker_that_was_away_for_too_long(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:
+    """What events of that time would have said is kept no more: what there is now is told instead, then what changes."""
+    with broker.running():
+        made = await pusher(ocpi, 3)
+        await ocpi.send("PUT", "2.2.1/tariffs/FI/ABC/T1", tariff("2.2.1"), token=made.token)
+        reader = await Subscriber(broker.port).connect()
+        async with publishing(ocpi.db, broker.url, objects=True):
+            await reader.until(lambda: len(reader.messages) == 7)
+        await reader.close()
+        for status in ("CHARGING", "BLOCKED"):
+            for number in range(3):
+                await made.change(number, status)
+        body = location("2.2.1", 2) | {"publish": False, "last_updated": "2026-03-01T10:00:00Z"}
+        await ocpi.send("PUT", "2.2.1/locations/FI/ABC/L2", body, token=made.token)
+        await tell(Teller(ocpi.db))
+        await events.clear(ocpi.db, 0)
+        again = await Subscriber(broker.port).connect()
+        async with publishing(ocpi.db, broker.url, objects=True):
+            await again.until(lambda: len(again.messages) == 5)
+            await made.change(0, "AVAILABLE")
+            await again.until(lambda: len(again.messages) == 6)
+        assert again.statuses() == [("FI*ABC*E0", *made.sent[3][1:]), ("FI*ABC*E1", *made.sent[4][1:]), made.sent[-1]]
+        assert [topic for topic, _ in again.messages if "status" not in topic] == [
+            "location-v1/FI/ABC/L0", "location-v1/FI/ABC/L1", "tariff-v1/FI/ABC/T1",
+        ]  # fmt: skip
+        once_more = await Subscriber(broker.port).connect()
+        async with publishing(ocpi.db, broker.url, objects=True):
+            await made.change(1, "AVAILABLE")
+            await once_more.until(lambda: once_more.messages)
+        assert once_more.statuses() == [made.sent[-1]]  # it was done once
+        await again.close()
+        await once_more.close()
+
+
 async def _changes(made: Pusher, count: int) -> None:
     for n in range(count):
         await made.change(n % 5)
@@ -253,8 +330,8 @@ async def test_locations_and_tariffs(ocpi: Ocpi, broker: Nats | Mosquitto) -> No
         await late.close()
 
 
-async def test_what_cannot_be_published(ocpi: Ocpi, broker: Nats | Mosquitto) -> None:
-    """Ids that no topic can hold are left out; what follows comes."""
+async def test_what_cannot_be_published(ocpi: Ocpi, broker: Nats | Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    """Ids that no topic can hold are left out, which is logged; what follows comes."""
     with broker.running():
         made = await pusher(ocpi, 1)
         body = location("2.2.1", 8)
@@ -267,4 +344,5 @@ async def test_what_cannot_be_published(ocpi: Ocpi, broker: Nats | Mosquitto) ->
             await reader.until(lambda: made.sent[-1] in reader.statuses())
         topics = {topic for topic, _ in reader.messages}
         assert not any("+" in topic or " " in topic for topic in topics)
+        assert [record.getMessage()[:30] for record in caplog.records if "left out" in record.message] == ["FI*ABC L8 is left out of MQTT:"]
         await reader.close()

@@ -21,7 +21,7 @@ from ocpi_nap.cli.children import Child, orphaned
 from ocpi_nap.cli.context import database_dsn, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
-from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
+from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker, address
 from ocpi_nap.feed.mqtt import Publisher
 from ocpi_nap.feed.teller import Teller
 from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
@@ -55,10 +55,8 @@ def run(host: str, port: int, workers: int) -> None:
         rendering.prepare(settings)
         for command in ("jobs", "feed"):
             stack.callback(Child(command).stop)
-        print(
-            f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)",
-            flush=True,
-        )
+        where = f"API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {urlsplit(broker).netloc} and /mqtt"
+        print(f"Serving on http://{host}:{port} ({where})", flush=True)
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
@@ -76,15 +74,19 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
-    """Address of the broker for readers, and the URL to publish with."""
+    """URL of the broker for readers, and the one to publish with."""
     if settings.mqtt_url is not None:
+        try:
+            address(settings.mqtt_url)
+        except ValueError as error:
+            raise CliError(f"OCPI_NAP_MQTT_URL cannot be used: {error}.", "As in mqtts://user:password@broker.example:8883.") from None
         parts = urlsplit(settings.mqtt_url)
-        return f"{parts.hostname}:{parts.port or 1883}", settings.mqtt_url
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", settings.mqtt_url
     try:
         broker = stack.enter_context(EmbeddedBroker(settings.data_dir, host=settings.mqtt_host, port=settings.mqtt_port))
     except BrokerError as error:
         raise CliError(f"The MQTT broker did not start: {error}.", "OCPI_NAP_MQTT_PORT chooses another port (0: a free one).") from None
-    return f"{broker.host}:{broker.port}", broker.publisher_url
+    return f"mqtt://{broker.host}:{broker.port}", broker.publisher_url
 
 
 def run_background() -> None:

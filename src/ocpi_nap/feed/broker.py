@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 READER = ("digitraffic", "digitrafficPassword")
 """The documented reader account (contract section 7); anonymous clients are readers too."""
@@ -22,6 +23,15 @@ _PATIENCE = 15.0
 
 class BrokerError(RuntimeError):
     """The broker did not start; the text says why."""
+
+
+def address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is spoken, of ``mqtt[s]://[user:password@]host[:port]``; ValueError for anything else."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ValueError("mqtt://host:port or mqtts://host:port is required")
+    tls = parts.scheme == "mqtts"
+    return parts.hostname, parts.port or (8883 if tls else 1883), tls
 
 
 def binary() -> str:

@@ -10,6 +10,7 @@ left it behind, and a full disk would end the publishing for all.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -23,13 +24,16 @@ from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter
 
+from ocpi_nap.feed.broker import address
 from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
-from ocpi_nap.feed.shown import Shown, shown
+from ocpi_nap.feed.shown import Shown, present, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import changes, events
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import Event
+
+log = logging.getLogger(__name__)
 
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
@@ -38,6 +42,8 @@ _BATCH = 1000
 """Events that are read at once; about as many messages are under way at once."""
 _ACKNOWLEDGED = 30.0
 """Seconds for the broker to acknowledge a batch."""
+_TOLD = 1000
+"""Places of which it was logged that they are left out: each once."""
 _LARGEST = 1_000_000
 """Bytes of a message; brokers end the connection over larger ones."""
 _NOTHING = "ocpi-nap/nothing"
@@ -116,11 +122,12 @@ class Publisher(Leader):
         publish_environments: tuple[str, ...] = ("production", "test"),
     ) -> None:  # fmt: skip
         super().__init__(db, _LEADER, "event", "publishing on MQTT")
-        self._url = urlsplit(mqtt_url)
+        self._url, self._address = urlsplit(mqtt_url), address(mqtt_url)
         self._qos = qos
         self._retain = retain
         self._objects = objects
         self._environments = list(publish_environments)
+        self._left_out: set[tuple[str, str, str]] = set()
 
     async def work(self, conn: changes.Conn, stop: asyncio.Event) -> None:
         """Publish over one connection to the broker."""
@@ -128,7 +135,7 @@ class Publisher(Leader):
             await self._publish_all(conn, link, stop)
 
     async def _publish_all(self, conn: changes.Conn, link: _Link, stop: asyncio.Event) -> None:
-        _, position = await changes.ensure_position(conn, READER)
+        position = await self._resume(conn, link)
         while not stop.is_set():
             self.changed.clear()
             began = time.monotonic()
@@ -143,6 +150,19 @@ class Publisher(Leader):
             position = found[-1].seq
             await changes.store_position(conn, READER, (0, position))
             await gather(time.monotonic() - began)
+
+    async def _resume(self, conn: changes.Conn, link: _Link) -> int:
+        """The event to go on after. In place of events that are kept no more, what there is now is published."""
+        _, position = await changes.ensure_position(conn, READER)
+        cleared, last, _ = await events.bounds(self.db)
+        if position >= cleared:
+            return position
+        log.warning("the MQTT broker was away for longer than events are kept: what there is now is published instead")
+        async for found in present(self.db, self._environments):
+            await self._publish(link, found)
+            await link.acknowledged()
+        await changes.store_position(conn, READER, (0, last))
+        return last
 
     async def _idle(self, link: _Link, stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (self.changed, link.broken, stop)]
@@ -159,7 +179,7 @@ class Publisher(Leader):
                 messages.insert(0, (topic(f"{event.kind}-v1", event.country_code, event.party_id, event.id), self._object(event, objects)))
             for name, payload in messages:
                 if name is None or len(payload) > _LARGEST:
-                    _SKIPPED.inc()
+                    self._leave_out(event)
                 elif payload:
                     link.client.publish(name, payload, qos=self._qos, retain=self._retain)
                     _PUBLISHED.inc()
@@ -167,6 +187,13 @@ class Publisher(Leader):
             if under_way >= _BATCH:
                 await link.acknowledged()
                 under_way = 0
+
+    def _leave_out(self, event: Event) -> None:
+        _SKIPPED.inc()
+        place = (event.country_code, event.party_id, event.id)
+        if place not in self._left_out and len(self._left_out) < _TOLD:
+            self._left_out.add(place)
+            log.warning("%s*%s %s is left out of MQTT: an id cannot stand in a topic, or a message is too large", *place)
 
     @staticmethod
     def _object(event: Event, objects: Shown) -> bytes:
@@ -182,11 +209,10 @@ class Publisher(Leader):
         client: Any = link.client
         if self._url.username:
             client.set_auth_credentials(unquote(self._url.username), unquote(self._url.password or ""))
-        tls = self._url.scheme == "mqtts"
-        port = self._url.port or (8883 if tls else 1883)
+        host, port, tls = self._address
         try:
             try:
-                await asyncio.wait_for(client.connect(self._url.hostname, port, ssl=tls, version=MQTTv311, keepalive=30), 10)
+                await asyncio.wait_for(client.connect(host, port, ssl=tls, version=MQTTv311, keepalive=30), 10)
             except (TimeoutError, Exception) as error:
                 raise BrokerAway(f"the MQTT broker does not answer: {error or type(error).__name__}") from None
             yield link

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ocpi_nap.feed.broker import address
 from ocpi_nap.feed.limits import Counts, Limits, client_key
 from ocpi_nap.store.database import Database
+
+log = logging.getLogger(__name__)
 
 Message = MutableMapping[str, Any]
 _PROTOCOLS = ("mqtt", "mqttv3.1")
@@ -15,10 +19,10 @@ _CHUNK = 65536
 
 
 class MqttRelay:
-    """ASGI application for websocket connections to ``/mqtt``."""
+    """ASGI application for websocket connections to ``/mqtt``; the broker is at a URL, ``mqtt[s]://host:port``."""
 
-    def __init__(self, host: str, port: int, *, tls: bool = False) -> None:
-        self._host, self._port, self._tls = host, port, tls
+    def __init__(self, url: str) -> None:
+        self._host, self._port, self._tls = address(url)
         self._counts: Counts | None = None
         self._limits = Limits()
         self._most = 0
@@ -47,7 +51,8 @@ class MqttRelay:
         chosen = next((p for p in _PROTOCOLS if p in scope.get("subprotocols", [])), None)
         try:
             reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls or None)
-        except OSError:
+        except OSError as error:
+            log.warning("the MQTT broker does not answer: %s", error)
             await send({"type": "websocket.accept", "subprotocol": chosen})
             await send({"type": "websocket.close", "code": 1013, "reason": "the broker does not answer"})
             return
