@@ -102,10 +102,10 @@ def site_options(settings: Settings) -> SiteOptions:
 
 
 def datex_options(settings: Settings) -> DatexOptions:
-    """Who publishes: our own country and party."""
+    """Who publishes: our own country and party; with nothing but test platforms it is a sandbox."""
     return DatexOptions(
         country=settings.country_code.upper(), national_identifier=settings.party_id.upper(), language=settings.datex_language,
-        text_language=settings.text_language,
+        text_language=settings.text_language, sandbox=settings.environments == ("test",),
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
     snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
     bulk_seconds: int = Field(300, ge=1, description="Age at which a bulk file is made again when it is asked for and something changed.")
+    tariffs: Literal["all", "referenced"] = Field("all", description="Tariffs that are published: all, or those that a connector names.")
     text_language: str = Field("fi", pattern="^[a-z]{2}$", description="Language of names and addresses, which OCPI does not tell.")
     datex_schemas: Path | None = Field(None, description="Folder with the official DATEX II schemas: samples are checked against them.")
     datex_language: str = Field("en", pattern="^[a-z]{2}$", description="Language of DATEX II publications and operators' names in them.")

@@ -33,11 +33,12 @@ async def serving(
     forms: Sequence[Form[Any]] = PAGED,
     environments: tuple[str, ...] = ("production", "test"),
     seconds: float = 60,
+    referenced_only: bool = False,
     options: ApiOptions | None = None,
 ) -> AsyncIterator[Any]:
     """The application over what a renderer and a builder of snapshots keep in a folder."""
     store, stop = FragmentStore.open(folder / "fragments", writable=True), asyncio.Event()
-    renderer = Renderer(db, store, forms, environments=environments)
+    renderer = Renderer(db, store, forms, environments=environments, referenced_only=referenced_only)
     snapshots = SnapshotBuilder(db, renderer, folder / "snapshots", seconds=seconds)
     bulk = BulkBuilder(db, renderer, folder / "fragments", folder / "snapshots")
     running = [asyncio.create_task(work.run(stop)) for work in (renderer, snapshots, bulk)]

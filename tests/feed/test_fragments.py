@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed import fragments
+from ocpi_nap.feed import fragments, publications
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
@@ -20,6 +21,7 @@ from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.views import LocationView
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply, call
+from tests.e2e.cpo import location
 from tests.feed.conftest import serving, settled
 from tests.feed.network import Network
 
@@ -150,6 +152,39 @@ async def test_two_nodes_have_the_same(database: Database, tmp_path: Path) -> No
                 assert (one.content, one.headers["etag"]) == (other.content, other.headers["etag"]), path
                 if path != "operators":  # what it says has no time of its own
                     assert one.headers["last-modified"] == other.headers["last-modified"]
+
+
+async def test_only_tariffs_that_a_connector_names(database: Database, tmp_path: Path) -> None:
+    """As a setting (contract section 4): a tariff comes and goes with the connectors of public locations that name it, on every node."""
+    made = await Network.create(database, "ABC", "XYZ")
+    for name in ("T1", "T2", "T3"):
+        await made.put_tariff(id=name)
+    evse = location("2.3.0", 1)["evses"][0]
+    other = [{**evse, "connectors": [{**evse["connectors"][0], "tariff_ids": ["T2", "unknown"]}]}]
+    async with serving(database, tmp_path / "old", forms=publications.FORMS, referenced_only=True) as old:
+
+        async def shown(app: Any) -> list[str]:
+            ids = [row["id"] for row in (await get(app, database, "tariffs")).json()["tariffs"]]
+            assert [row["id"] for row in (await get(app, database, "tariffs/all")).json()["tariffs"]] == ids
+            rates = re.findall(rb'"idG":"RATE[*]FI[*]ABC[*](T.)"', (await get(app, database, "tariffs/datex2-3.7")).content)
+            assert [rate.decode() for rate in rates] == ids
+            return ids
+
+        assert await shown(old) == []
+        await made.put([1, 2])
+        assert await shown(old) == ["T1"]
+        await made.put([1], evses=other)
+        assert await shown(old) == ["T1", "T2"]
+        await made.withdraw([2])
+        assert await shown(old) == ["T2"]
+        await made.put_tariff(id="T2", currency="SEK")
+        assert await shown(old) == ["T2"]
+        await made.put([1], evses=other, publish=False)
+        assert await shown(old) == []
+        await made.put([1], evses=other)
+        await made.put([2], "XYZ")  # names the T1 of another operator, who has none
+        async with serving(database, tmp_path / "new", forms=publications.FORMS, referenced_only=True) as new:
+            assert await shown(old) == await shown(new) == ["T2"]
 
 
 _KILLED = """

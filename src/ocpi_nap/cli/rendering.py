@@ -132,7 +132,10 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     try:
         issues = IssueLog(db)
         forms = public_forms(datex_options(settings), partial(_report, issues))
-        renderer = Renderer(db, store, forms, environments=settings.environments, change_days=settings.change_days)
+        renderer = Renderer(
+            db, store, forms, environments=settings.environments, change_days=settings.change_days,
+            referenced_only=settings.tariffs == "referenced",
+        )  # fmt: skip
         editions = settings.feed_dir / "snapshots"
         forget(editions, {*(form.name for form in forms), *(edition_name(kind) for kind in FORMATS)})
         snapshots = SnapshotBuilder(db, renderer, editions, seconds=settings.snapshot_seconds)

@@ -183,7 +183,7 @@ def make(reading: Reading, folder: Path) -> None:
     """All formats, of one state of the fragments."""
     folder.mkdir(parents=True, exist_ok=True)
     state = reading.state
-    latest, count = 0, 0
+    latest, count = state.floor, 0
     for _, modified, _, _, fragment in reading.scan(LOCATIONS.name):
         latest, count = max(latest, modified), count + bool(len(fragment))
 

@@ -55,6 +55,12 @@ class Form(Generic[R]):
     """Served in pages too: its fragments are rendered as soon as a row changes, those of others when the next edition is made."""
     prices: bool = False
     """Its fragments of locations show tariffs: they are rendered again when a tariff changes that a connector names."""
+    facts: bool = False
+    """Its fragments of locations show what the operator register says."""
+    never_empty: bool = False
+    """Without a fragment it cannot be valid: it is not served before there is one."""
+    empty: Callable[[Envelope], bytes] | None = None
+    """What stands between head and tail where there are no fragments; None: nothing."""
 
     def join(self, envelope: Envelope, groups: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
         """The publication in pieces, from (operator, its fragments) in feed order; operators without fragments are not among them."""
@@ -72,4 +78,6 @@ class Form(Generic[R]):
                 first, opened = False, True
             if opened:
                 yield self.group_tail
+        if first and self.empty is not None:
+            yield self.empty(envelope)
         yield self.tail(envelope)

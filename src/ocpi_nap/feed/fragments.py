@@ -32,7 +32,7 @@ _LONGEST = 480
 """LMDB keys hold 511 bytes: of longer ids the rest does not count for the order."""
 _HEAD = struct.Struct(">qii")
 _NUMBER = struct.Struct(">Q")
-_LAYOUT = "2"
+_LAYOUT = "3"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -62,6 +62,8 @@ class State(msgspec.Struct):
     operators: str = ""
     """The body of /operators."""
     operators_at: float = 0.0
+    floor: int = 0
+    """µs since 1970: when operators, platforms or clocks last changed, which shows in publications though no row is newer for it."""
 
 
 _decode_state = msgspec.json.Decoder(State).decode
@@ -279,6 +281,11 @@ class Reading:
         """Numbers of the rows with a prefix, hidden ones included."""
         return [_NUMBER.unpack(bytes(key[-8:]))[0] for key, *_ in self.scan(form, prefix=prefix)]
 
+    def named(self, location: int) -> list[bytes]:
+        """Keys of the tariffs that a location's connectors name."""
+        found = self._txn.get(_NUMBER.pack(location), db=self._tables["row/location"]) if self._tables else None
+        return _decode_row(found).tariffs if found is not None else []
+
     def naming(self, tariff: bytes) -> list[int]:
         """Numbers of the locations whose fragments show a tariff."""
         table = self._tables.get("naming")
@@ -375,6 +382,12 @@ class Batch:
         self._txn.delete(_row_number(kind, pk), db=self._tables["stale"])
         self._log(kind, row.key)
 
+    def raise_floor(self, moment: int, forms: Iterable[str]) -> None:
+        """All of these forms are at least of this moment (µs): their editions are made again."""
+        if moment > self.state.floor:
+            self.state.floor = moment
+            self._changed.update(forms)
+
     def mark_stale(self, kind: Kind, pks: Iterable[int]) -> None:
         """Their fragments that are not in pages wait for the next edition."""
         table = self._tables["stale"]
@@ -406,7 +419,7 @@ class Batch:
         """The filled generation is the one that is read from now on."""
         self.state = State(self._generation, uuid.uuid4().hex, identity, revisions=dict.fromkeys(forms, 1),
                            operators=self.state.operators, operators_at=self.state.operators_at,
-                           releases=self.state.releases)  # fmt: skip
+                           releases=self.state.releases, floor=self.state.floor)  # fmt: skip
         self._current = True
         self._changed.clear()
 

@@ -66,7 +66,7 @@ def http_date(moment: datetime) -> str:
 
 
 def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
-    """Compress and sign the uncompressed body."""
+    """Compress and sign the uncompressed body, which last changed at that moment."""
     tag = etag(len(content), sha1(content, usedforsecurity=False).digest())
     return Body(igzip.compress(content, 2), len(content), tag, http_date(modified_at), modified_at, media_type)
 
@@ -111,7 +111,8 @@ def build_page(reading: Reading, form: Form[Any], after: bytes, count: int, sele
     moment = from_micros(latest)
     operators = tuple(dict.fromkeys(key_operator(key) for key, _ in chosen))
     envelope = Envelope(modified_at=moment, published_at=moment, groups=operators, pagination=pagination)
-    return make_body(b"".join(form.join(envelope, grouped(chosen))), moment, form.media_type), last
+    changed = from_micros(max(latest, reading.state.floor))
+    return make_body(b"".join(form.join(envelope, grouped(chosen))), changed, form.media_type), last
 
 
 @dataclass(slots=True)

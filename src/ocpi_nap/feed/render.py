@@ -10,7 +10,7 @@ import msgspec
 from ocpi_nap.feed.forms import Envelope, Form
 from ocpi_nap.feed.views import EvseView, LocationView, TariffView
 from ocpi_nap.model import objects
-from ocpi_nap.model.objects import Connector, DisplayText, GeoLocation, Hours, Price
+from ocpi_nap.model.objects import Connector, DisplayText, EnergyMix, GeoLocation, Hours, Price
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store.feed import FeedEvse
 
@@ -145,13 +145,24 @@ def _restrictions(value: objects.TariffRestrictions | None) -> dict[str, Any] | 
     if value is None:
         return None
     named = {camel(name): getattr(value, name) for name in value.__struct_fields__ if name != "extra"}
+    named |= {name: _whole(named[name]) for name in ("minDuration", "maxDuration")}  # clients read integers
     return {name: item for name, item in named.items() if item not in (None, [])} or None
+
+
+def _energy_mix(mix: EnergyMix) -> dict[str, Any]:
+    shown = {
+        "isGreenEnergy": mix.is_green_energy,
+        "energySources": [{"source": one.source, "percentage": one.percentage} for one in mix.energy_sources],
+        "environImpact": [{"category": one.category, "amount": one.amount} for one in mix.environ_impact],
+        "supplierName": mix.supplier_name, "energyProductName": mix.energy_product_name,
+    }  # fmt: skip
+    return {name: value for name, value in shown.items() if value not in (None, [])}
 
 
 def tariff(view: TariffView) -> bytes | None:
     """One tariff (contract section 4)."""
     row, doc = view.row, view.doc
-    if not row.visible:
+    if not row.visible or view.left_out:
         return None
     shown: dict[str, Any] = {
         "id": row.id, "countryCode": row.country_code, "partyId": row.party_id, "currency": doc.currency, "type": doc.type,
@@ -173,9 +184,7 @@ def tariff(view: TariffView) -> bytes | None:
         if moment is not None:
             shown[name] = format_ms(moment)
     if doc.energy_mix is not None:
-        mix = {"isGreenEnergy": doc.energy_mix.is_green_energy, "supplierName": doc.energy_mix.supplier_name,
-               "energyProductName": doc.energy_mix.energy_product_name}  # fmt: skip
-        shown["energyMix"] = {name: value for name, value in mix.items() if value is not None}
+        shown["energyMix"] = _energy_mix(doc.energy_mix)
     shown["lastUpdated"] = format_ms(row.last_updated)
     return encode(shown)
 

@@ -53,16 +53,18 @@ def micros(moment: datetime) -> int:
 
 
 class Renderer:
-    """One a node; the store must be writable."""
+    """One a node; the store must be writable. ``referenced_only``: of tariffs those are published that a public connector names."""
 
     def __init__(
-        self, db: Database, store: FragmentStore, forms: Sequence[Form[Any]], *, environments: Iterable[str], change_days: int = 7
-    ) -> None:
+        self, db: Database, store: FragmentStore, forms: Sequence[Form[Any]], *, environments: Iterable[str], change_days: int = 7,
+        referenced_only: bool = False,
+    ) -> None:  # fmt: skip
         self._db = db
         self.store = store
         self.forms = forms
         self._environments = list(environments)
         self._change_days = change_days
+        self._referenced_only = referenced_only
         self._paged = frozenset(form.name for form in forms if form.paged)
         self._ready = False
         self._checked = 0.0
@@ -109,7 +111,7 @@ class Renderer:
                     state = reading.state
                 changes, position = await sql.changes_after(self._db, state.position)
                 if changes:
-                    await self._apply(changes, position)
+                    await self._apply(changes, state.position, position)
                 if not changes or position >= wanted:
                     break
         _BEHIND.set(time.time())
@@ -128,7 +130,9 @@ class Renderer:
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
         made = [(form.name, form.made_with) for form in self.forms]
-        wanted = identity(__version__, made, sorted(self._environments), await sql.database_identity(self._db))
+        wanted = identity(
+            __version__, made, sorted(self._environments), await sql.database_identity(self._db), self._referenced_only
+        )
         with self.store.reading() as reading:
             state = reading.state
         head = await sql.head(self._db)
@@ -147,10 +151,13 @@ class Renderer:
         generation = self.store.new_generation(names)
         position, began, count = await sql.head(self._db), time.time(), 0
         parties = await sql.load_parties(self._db, self._environments)
+        changed_at = await sql.registry_changed(self._db, (0, 0), position)
+        named: set[bytes] = set()
         for kind in _ALL:
             numbers = await sql.next_numbers(self._db, kind, 0, _AT_ONCE)
             while numbers:
-                rows, _ = await self._render(kind, numbers, self.forms)
+                rows, _ = await self._render(kind, numbers, self.forms, named.__contains__)
+                named.update(name for row in rows for name in row.tariffs or ())
                 with self.store.writing(generation) as batch:
                     for row in rows:
                         batch.put(row)
@@ -160,30 +167,38 @@ class Renderer:
             batch.switch(wanted, names)
             batch.state.position, batch.state.confirmed = position, began
             self._put_parties(batch, parties)
+            if changed_at is not None:
+                batch.raise_floor(micros(changed_at), names)
         if state.generation:
             self.store.remove_generation(state.generation)
         log.info("%d rows rendered in %.1f s", count, time.time() - began)
 
-    async def _apply(self, changes: list[tuple[str, int | None, int | None]], position: sql.Position) -> None:
-        parties = None
+    async def _apply(self, changes: list[tuple[str, int | None, int | None]], after: sql.Position, position: sql.Position) -> None:
+        parties = changed_at = None
         if any(kind == "registry" for kind, *_ in changes):
             parties = await sql.load_parties(self._db, self._environments)
+            changed_at = await sql.registry_changed(self._db, after, position)
             await self._apply_parties(parties)
         releases = sum(kind == "snapshot-release" for kind, *_ in changes)
         touched: dict[sql.Kind, list[int]] = {
             "location": sorted({pk for _, pk, _ in changes if pk is not None}),
             "tariff": sorted({pk for *_, pk in changes if pk is not None}),
         }
-        rendered = [(kind, *(await self._render(kind, touched[kind], self._of(kind, paged=True)))) for kind in _ALL]
+        places, gone_places = await self._render("location", touched["location"], self._of("location", paged=True))
+        named = self._named_after(places, gone_places) if self._referenced_only else {}
+        numbers = sorted({*touched["tariff"], *(await self._numbers(named))})
+        tariffs, gone_tariffs = await self._render("tariff", numbers, self._of("tariff", paged=True), named.get)
         repriced = await self._naming(touched["tariff"])
         with self.store.writing() as batch:
-            for kind, rows, gone in rendered:
-                self._put(batch, kind, rows, gone)
+            self._put(batch, "location", places, gone_places)
+            self._put(batch, "tariff", tariffs, gone_tariffs)
             batch.mark_stale("location", repriced)
             batch.state.position, batch.state.confirmed = position, time.time()
             batch.state.releases += releases
             if parties is not None:
                 self._put_parties(batch, parties)
+            if changed_at is not None:
+                batch.raise_floor(micros(changed_at), [form.name for form in self.forms])
 
     async def _apply_parties(self, parties: list[tuple[Any, ...]]) -> None:
         """Render the rows of the operators that changed: their names and whether they are published are in the fragments."""
@@ -221,6 +236,9 @@ class Renderer:
 
     async def forget_clocks(self) -> None:
         """Have the forms without pages made again for all locations: they show what clocks are ahead of UTC, and clocks were changed."""
+        hour = int(time.time()) // 3600 * 3600  # clocks change at a full one
+        with self.store.writing() as batch:
+            batch.raise_floor(hour * 1_000_000, [form.name for form in self.forms if not form.paged])
         after = 0
         while numbers := await sql.next_numbers(self._db, "location", after, _AT_ONCE):
             async with self._turn:
@@ -263,7 +281,29 @@ class Renderer:
         with self.store.reading() as reading:
             return sorted({pk for row in rows for pk in reading.naming(_tariff_name(row.key))})
 
-    async def _render(self, kind: sql.Kind, numbers: list[int], forms: Sequence[Form[Any]]) -> tuple[list[Rendered], list[int]]:
+    def _named_after(self, rows: list[Rendered], gone: list[int]) -> dict[bytes, bool]:
+        """Of the tariffs that these locations name now and did not before, or the other way round: whether any location does."""
+        after: dict[int, set[bytes]] = {row.pk: set(row.tariffs or ()) for row in rows} | {pk: set() for pk in gone}
+        with self.store.reading() as reading:
+            touched = {name for pk, names in after.items() for name in names.symmetric_difference(reading.named(pk))}
+            now = {name for names in after.values() for name in names}
+            return {name: name in now or not after.keys() >= set(reading.naming(name)) for name in touched}
+
+    async def _numbers(self, tariffs: Iterable[bytes]) -> list[int]:
+        keys = [_tariff_key(name) for name in tariffs]
+        return [row.pk for row in await sql.load_tariffs_by_key(self._db, self._environments, keys)] if keys else []
+
+    def _leave_out(self, views: list[TariffView], named: Callable[[bytes], bool | None] | None) -> None:
+        """Mark those that no connector names; ``named`` knows of some what is not written yet."""
+        with self.store.reading() as reading:
+            for view in views:
+                name = _tariff_name(view.row.key)
+                known = named(name) if named is not None else None
+                view.left_out = not (bool(reading.naming(name)) if known is None else known)
+
+    async def _render(
+        self, kind: sql.Kind, numbers: list[int], forms: Sequence[Form[Any]], named: Callable[[bytes], bool | None] | None = None
+    ) -> tuple[list[Rendered], list[int]]:
         """The fragments of some rows, and those that are gone."""
         found: list[Rendered] = []
         chosen = [form for form in forms if form.rows == kind]
@@ -272,15 +312,20 @@ class Renderer:
             if kind == "location":
                 found += await self._locations(part, chosen)
             else:
-                tariffs = (_decoded(tariff_view, row) for row in await sql.load_tariffs(self._db, self._environments, part))
-                found += [_tariff(view, chosen) for view in tariffs if view is not None]
+                decoded = (_decoded(tariff_view, row) for row in await sql.load_tariffs(self._db, self._environments, part))
+                tariffs = [view for view in decoded if view is not None]
+                if self._referenced_only:
+                    self._leave_out(tariffs, named)
+                found += [_tariff(view, chosen) for view in tariffs]
         _RENDERED.labels(kind).inc(len(found))
         return found, sorted(set(numbers) - {row.pk for row in found})
 
     async def _locations(self, numbers: list[int], forms: list[Form[Any]]) -> list[Rendered]:
         prices = any(form.prices for form in forms)
         found = await location_views(self._db, self._environments, numbers, prices=prices)
-        return [_location(view, forms, sorted(map(_tariff_name, keys)) if prices else None) for view, keys in found]
+        if not prices and not self._referenced_only:
+            return [_location(view, forms, None) for view, _ in found]
+        return [_location(view, forms, sorted(map(_tariff_name, keys)) if view.public else []) for view, keys in found]
 
 
 async def location_views(
@@ -292,10 +337,10 @@ async def location_views(
     views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
     facts = await facts_of(db, rows)
     for view in views:
-        view.facts = facts.get(view.row.pk, {})
-    if not prices:
-        return [(view, set()) for view in views]
+        view.facts, view.facts_at = facts.get(view.row.pk, ({}, None))
     named = {view.row.pk: _named(view) for view in views}
+    if not prices:
+        return [(view, set(named[view.row.pk].values())) for view in views]
     keys = sorted({key for names in named.values() for key in names.values()})
     tariffs = [_decoded(tariff_view, row) for row in await sql.load_tariffs_by_key(db, environments, keys)] if keys else []
     shown = {view.row.key: view for view in tariffs if view is not None and view.row.visible}
@@ -323,6 +368,11 @@ def _tariff_name(key: sql.TariffKey) -> bytes:
     return "\0".join(map(str, key)).encode()
 
 
+def _tariff_key(name: bytes) -> sql.TariffKey:
+    platform, country, party, row_id = name.decode().split("\0", 3)
+    return int(platform), country, party, row_id
+
+
 def _decoded(view: Callable[[R], V], row: R) -> V | None:
     """A row that cannot be read must not keep the others back: it is treated as gone."""
     try:
@@ -346,9 +396,9 @@ def _drawn(form: Form[Any], view: LocationView | TariffView) -> bytes | None:
 
 def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] | None) -> Rendered:
     row = view.row
-    moment = micros(view.modified_at)
-    priced = max(moment, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else moment
-    fragments = [(form.name, priced if form.prices else moment, _drawn(form, view)) for form in forms]
+    moment, described = micros(view.modified_at), micros(view.dated(view.modified_at))
+    priced = max(described, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
+    fragments = [(form.name, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
     point = view.doc.coordinates
     place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
     return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)

@@ -90,14 +90,17 @@ class Press:
     def _write(
         self, reading: Reading, form: Form[Any], rows: int, latest: int, operators: Sequence[str], reached: tuple[int, int]
     ) -> Edition:
-        began, state, moment = time.thread_time(), reading.state, from_micros(latest)
-        envelope = Envelope(modified_at=moment, published_at=moment, groups=tuple(operators), pagination={"limit": rows})
+        began, state = time.thread_time(), reading.state
+        changed = max(latest, state.floor)
+        envelope = Envelope(
+            modified_at=from_micros(latest), published_at=from_micros(changed), groups=tuple(operators), pagination={"limit": rows}
+        )
         with EditionWriter(self._folder, form.name) as writer:
             writer.write(form.join(envelope, grouped(_published(reading, form))))
             tag, files = writer.finish()
         return Edition(
             name=form.name, media_type=form.media_type, filling=state.filling, revision=state.revisions.get(form.name, 0),
-            position=reached, etag=tag, length=writer.length, modified=latest, rows=rows, built_at=time.time(),
+            position=reached, etag=tag, length=writer.length, modified=changed, rows=rows, built_at=time.time(),
             seconds=time.thread_time() - began, files=files,
         )  # fmt: skip
 

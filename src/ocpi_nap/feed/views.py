@@ -30,6 +30,8 @@ class TariffView:
     row: FeedTariff
     doc: Tariff
     facts: Mapping[str, Any] = field(default_factory=dict)
+    left_out: bool = False
+    """No connector names it, and only those are published that one does."""
     memo: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,8 @@ class LocationView:
     modified_at: datetime
     tariffs: Mapping[str, TariffView] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    facts_at: datetime | None = None
+    """When these last changed."""
     memo: dict[Any, Any] = field(default_factory=dict)
     """What several forms share is made once: see `once`."""
 
@@ -68,6 +72,10 @@ class LocationView:
         """Nothing is published of a location without a public EVSE or coordinates (contract section 2)."""
         point = self.doc.coordinates
         return self.row.visible and bool(self.evses) and point is not None and None not in (point.latitude, point.longitude)
+
+    def dated(self, moment: datetime) -> datetime:
+        """When something last changed that shows facts of the register too."""
+        return moment if self.facts_at is None or moment > self.facts_at else self.facts_at
 
     @property
     def operator(self) -> dict[str, Any]:

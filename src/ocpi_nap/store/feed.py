@@ -74,6 +74,12 @@ SELECT kind, location_pk, tariff_pk, xid::text::bigint, id FROM change
  WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id LIMIT {_CHANGES_AT_ONCE}
 """
+_REGISTRY = """
+SELECT max(at) FROM (
+  SELECT kind, at FROM change WHERE (xid, id) > (%s::text::xid8, %s) AND (xid, id) <= (%s::text::xid8, %s)
+   ORDER BY xid DESC, id DESC LIMIT 200000
+) AS latest WHERE kind = 'registry'
+"""
 _NEWEST = """
 SELECT xid::text::bigint, id FROM change
  WHERE NOT %s OR xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
@@ -204,6 +210,12 @@ async def changes_after(db: Database, position: Position) -> tuple[list[tuple[st
     rows = await db.fetch_all(_CHANGES, (str(position[0]), position[1]))
     found = [(kind, location, tariff) for kind, location, tariff, _, _ in rows]
     return found, (rows[-1][3], rows[-1][4]) if rows else position
+
+
+async def registry_changed(db: Database, after: Position, until: Position) -> datetime | None:
+    """When operators or platforms last changed, of a stretch of the change feed; None where nothing of them is in its latest part."""
+    row = await db.fetch_one(_REGISTRY, (str(after[0]), after[1], str(until[0]), until[1]))
+    return row[0] if row else None
 
 
 async def release_snapshots(db: Database) -> None:

@@ -25,7 +25,11 @@ ON CONFLICT (country_code, party_id, location_key, field) DO UPDATE
    SET value = excluded.value, source = excluded.source, author = excluded.author, location_id = excluded.location_id, at = now()
  WHERE r.value IS DISTINCT FROM excluded.value OR (r.source, r.author) IS DISTINCT FROM (excluded.source, excluded.author)
 """
-_REMOVE = "DELETE FROM register WHERE (country_code, party_id, location_key, field) = (%s, %s, %s, %s)"
+# What is taken away stays as null: when that was shows in the versions of what the fact was part of.
+_REMOVE = """
+UPDATE register SET value = 'null', source = %s, author = %s, at = now()
+ WHERE (country_code, party_id, location_key, field) = (%s, %s, %s, %s) AND value <> 'null'
+"""
 _CHANGED = """
 INSERT INTO change (kind, location_pk)
 SELECT 'location', pk FROM location WHERE country_code = %s AND party_id = %s AND (%s = '' OR lower(id) = lower(%s)) ORDER BY pk
@@ -43,20 +47,21 @@ SELECT s.ordinal, o.known IS NOT NULL
 """
 _LIST = """
 SELECT country_code, party_id, location_id, field, value, source, author, at FROM register
- WHERE (%(country)s::text IS NULL OR country_code = %(country)s) AND (%(party)s::text IS NULL OR party_id = %(party)s)
+ WHERE value <> 'null' AND (%(country)s::text IS NULL OR country_code = %(country)s) AND (%(party)s::text IS NULL OR party_id = %(party)s)
  ORDER BY country_code, party_id, location_key, field
 """
 _OF_SUBJECT = """
 SELECT country_code, party_id, location_id, field, value, source, author, at FROM register
- WHERE (country_code, party_id, location_key) = (%s, %s, %s) ORDER BY field
+ WHERE (country_code, party_id, location_key) = (%s, %s, %s) AND value <> 'null' ORDER BY field
 """
 _PLACES = """
-SELECT location_id, count(*), max(at) FROM register WHERE (country_code, party_id) = (%s, %s) AND location_key <> ''
+SELECT location_id, count(*), max(at) FROM register
+ WHERE (country_code, party_id) = (%s, %s) AND location_key <> '' AND value <> 'null'
  GROUP BY location_key, location_id ORDER BY location_key LIMIT %s
 """
 _OPERATORS = "SELECT DISTINCT country_code, party_id FROM operator ORDER BY country_code, party_id"
 _FACTS = """
-SELECT r.country_code, r.party_id, r.location_key, r.field, r.value
+SELECT r.country_code, r.party_id, r.location_key, r.field, r.value, r.at
   FROM register r
  WHERE (r.country_code, r.party_id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) AND (r.location_key = '' OR r.location_key = ANY(%s))
 """
@@ -98,7 +103,7 @@ async def put_facts(conn: Conn, facts: Iterable[Fact]) -> int:
     for fact in facts:
         key = (fact.country_code, fact.party_id, fold(fact.location), fact.field)
         if fact.value is None:
-            done = await conn.execute(_REMOVE, key)
+            done = await conn.execute(_REMOVE, (fact.source, fact.author, *key))
         else:
             values = (*key[:3], fact.location, fact.field, Jsonb(fact.value), fact.source, fact.author)
             done = await conn.execute(_PUT, values)
@@ -117,18 +122,21 @@ async def list_facts(db: Database, country_code: str | None = None, party_id: st
     return [Fact(*row) for row in await db.fetch_all(_LIST, {"country": country_code, "party": party_id})]
 
 
-async def facts_of(db: Database, rows: list[FeedLocation]) -> dict[int, dict[str, Any]]:
-    """By location pk what the register says of it: the location's own facts before its operator's."""
+async def facts_of(db: Database, rows: list[FeedLocation]) -> dict[int, tuple[dict[str, Any], datetime | None]]:
+    """By location pk what the register says of it, the location's own facts before its operator's, and when any of that last changed."""
     parties = sorted({(row.country_code, row.party_id) for row in rows})
     if not parties:
         return {}
     countries, ids = ([party[n] for party in parties] for n in (0, 1))
-    found: dict[Subject, dict[str, Any]] = {}
-    for country, party, location, name, value in await db.fetch_all(_FACTS, (countries, ids, [fold(row.id) for row in rows])):
-        found.setdefault((country, party, location), {})[name] = value
-    if not found:
-        return {}
-    return {
-        row.pk: {**found.get((row.country_code, row.party_id, ""), {}), **found.get((row.country_code, row.party_id, fold(row.id)), {})}
-        for row in rows
-    }
+    found: dict[Subject, dict[str, tuple[Any, datetime]]] = {}
+    for country, party, location, name, value, at in await db.fetch_all(_FACTS, (countries, ids, [fold(row.id) for row in rows])):
+        found.setdefault((country, party, location), {})[name] = value, at
+    return {row.pk: _together(found, row.country_code, row.party_id, fold(row.id)) for row in rows} if found else {}
+
+
+def _together(
+    found: dict[Subject, dict[str, tuple[Any, datetime]]], country: str, party: str, key: str
+) -> tuple[dict[str, Any], datetime | None]:
+    said = [found.get((country, party, subject), {}) for subject in ("", key)]
+    facts = {name: value for part in said for name, (value, _) in part.items() if value is not None}
+    return facts, max((at for part in said for _, at in part.values()), default=None)

@@ -27,7 +27,7 @@ LATER = datetime(2026, 11, 25, 10, 5, tzinfo=UTC)
 NAMES = ("datex2-3.6", "statuses-datex2-3.6", "datex2-3.7", "statuses-datex2-3.7", "tariffs-datex2-3.7")
 
 
-def forms(rejected: list[tuple[Any, str, str]] | None = None, **options: str) -> dict[str, Form[Any]]:
+def forms(rejected: list[tuple[Any, str, str]] | None = None, **options: Any) -> dict[str, Form[Any]]:
     """All forms by name; what is kept out is an error unless a list for it is given."""
 
     def reject(view: Any, publication: str, message: str) -> None:

@@ -81,3 +81,26 @@ def test_a_tariff_that_cannot_be_written_is_kept_out_and_told_of() -> None:
         view = location({**RICH, "evses": [EVSE]}, tariffs={"T1": price})
         assert b"energyRate" not in (known["datex2-3.7.json"].fragment(view) or b"energyRate")
     assert rejected == []
+
+
+def _priced(elements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    body = json.loads(forms()["tariffs-datex2-3.7.json"].fragment(tariff({**TARIFF, "elements": elements})) or b"")
+    (rate,) = body["aegiElectricEnergy"]["energyRate"]
+    return rate["energyPrice"]  # type: ignore[no-any-return]
+
+
+def test_what_costs_nothing() -> None:
+    """A component of nothing beside others is left out; nothing but such ones is free of charge; for some hours free is a price."""
+    energy, nothing = {"type": "ENERGY", "price": 0.3, "vat": 0, "step_size": 1}, {"type": "FLAT", "price": 0, "vat": 0, "step_size": 1}
+    (price,) = _priced([{"price_components": [energy, nothing]}])
+    assert (price["priceType"]["value"], price["value"]) == ("pricePerKWh", 0.3)
+    (price,) = _priced([{"price_components": [{**energy, "price": 0}, nothing]}])
+    assert (price["priceGroupIndex"], price["priceType"]["value"], price["value"]) == (1, "free", 0)
+    assert "free of charge" in price["additionalInformation"]["values"][0]["value"]
+    night = {"price_components": [{**energy, "price": 0}], "restrictions": {"start_time": "22:00", "end_time": "06:00"}}
+    found = _priced([night, {"price_components": [energy]}])
+    assert [(one["priceGroupIndex"], one["priceType"]["value"], one["value"]) for one in found] == [
+        (1, "pricePerKWh", 0), (2, "pricePerKWh", 0.3),
+    ]  # fmt: skip
+    (price,) = _priced([night])
+    assert (price["priceType"]["value"], price["value"]) == ("pricePerKWh", 0) and price["overallPeriod"]

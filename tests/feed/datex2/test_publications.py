@@ -217,6 +217,38 @@ def test_every_afir_item(schemas: Schemas) -> None:
     assert state["plannedRefillPointStatus"][0]["status"] == {"value": "inoperative"}
 
 
+def test_the_address_has_what_readers_take_for_granted(schemas: Schemas) -> None:
+    """City, lines and country are there in 3.7, whatever the country is called."""
+    for country, code in (("FIN", "FI"), ("XK", "XK"), ("Suomi", ""), ("ZZZ", "")):
+        found = everything([location({**RICH, "country": country, "city": "\u0085", "address": "\u0085"})], [])
+        check(schemas, found, "datex2-3.7")
+        check(schemas, found, "datex2-3.6")
+        (table,) = json.loads(found["datex2-3.7.json"])["payload"]["aegiEnergyInfrastructureTablePublication"]["energyInfrastructureTable"]
+        place = table["energyInfrastructureSite"][0]["locationReference"]["locPointLocation"]
+        address = place["locLocationExtensionG"]["AfirFacilityLocation"]["address"]
+        assert address["countryCode"] == code and address["city"] and address["addressLine"]
+
+
+def test_a_sandbox_says_so(schemas: Schemas) -> None:
+    """Where only test platforms are shown the information is not real."""
+    view, price = rich()
+    for sandbox, status in ((False, "real"), (True, "test")):
+        for name, form in forms(sandbox=sandbox).items():
+            if "3.7" in name:
+                content = publication(form, [view if form.rows == "location" else price])
+                shown = f'"informationStatus":{{"value":"{status}"}}' if form.encoding == "json" else f"informationStatus>{status}<"
+                assert shown in content.decode(), name
+
+
+def test_the_logo_of_the_operator() -> None:
+    """Its own, else the picture of the location that is one."""
+    picture = {"url": "https://lataus.example/picture.png", "category": "OPERATOR", "type": "png"}
+    for operator, logo in ((RICH["operator"], "l.png"), ({"name": "Lataus Oy"}, "picture.png")):
+        view = location({**RICH, "operator": operator, "images": [picture]})
+        site = json.loads(forms()["datex2-3.7.json"].fragment(view) or b"")
+        assert site["operator"]["afacAnOrganisation"]["linkToLogo"] == f"https://lataus.example/{logo}" and "photoUrl" not in site
+
+
 def test_hidden_objects_are_in_no_publication() -> None:
     hidden = location({**RICH, "publish": False})
     empty = location({**RICH, "evses": []})

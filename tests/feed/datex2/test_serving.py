@@ -16,8 +16,8 @@ from ocpi_nap.model.register import Fact
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import put_facts
 from tests.asgi import Reply, call
-from tests.feed.conftest import settled
-from tests.feed.datex2.support import Schemas
+from tests.feed.conftest import serving, settled
+from tests.feed.datex2.support import Schemas, official
 from tests.feed.network import Network
 
 BASE = "/api/charging-network/v1"
@@ -58,9 +58,17 @@ async def test_paths_and_encodings(app: Any, database: Database, schemas: Schema
         assert {"application/json", "application/xml"} <= set(document["paths"][f"{BASE}/{path}"]["get"]["responses"]["200"]["content"])
 
 
-async def test_what_changes_an_answer(app: Any, database: Database) -> None:
-    """A status changes the statuses and, by its version, the 3.6 table, not the 3.7 table; a price changes the AFIR publications."""
+async def test_what_changes_an_answer(database: Database, tmp_path: Path) -> None:
+    """A status changes the statuses and, by its version, the 3.6 table, of the 3.7 table only the time; a price changes the AFIR
+    publications."""
     made = await Network.create(database)
+    await database.execute("UPDATE change SET at = '2026-01-01'")  # the operator is older than what its network tells
+    await settled(database)
+    async with serving(database, tmp_path, forms=FORMS) as app:
+        await _what_changes_an_answer(app, database, made)
+
+
+async def _what_changes_an_answer(app: Any, database: Database, made: Network) -> None:
     await made.put_tariff()
     await made.put(range(3))
 
@@ -134,3 +142,90 @@ async def test_clocks_that_change(database: Database, tmp_path: Path, monkeypatc
         assert await shown() == {b"+02:00"}
     finally:
         store.close()
+
+
+def _document(reply: Reply, version: str) -> Any:
+    return official(reply.json()) if version == "3.6" else reply.json()
+
+
+async def test_before_there_is_anything(app: Any, database: Database, schemas: Schemas) -> None:
+    """No table can be empty, so there is none yet, and it is said when to come again; statuses and tariffs are valid all the same."""
+    for path in PATHS:
+        for query in ("", "?format=xml", "/all", "/all?format=xml"):
+            reply = await get(app, database, path + query)
+            if path.startswith("locations/datex2"):
+                assert (reply.status, reply.headers["retry-after"], reply.headers["content-type"]) == (503, "10", "text/plain")
+                assert reply.body == b"There is nothing to publish yet, and a DATEX II table cannot be empty"
+            elif "xml" in query:
+                schemas.check_xml(reply.content, path[-3:])
+            else:
+                schemas.check_json(_document(reply, path[-3:]))
+    made = await Network.create(database)
+    await made.put([1])
+    for path in PATHS:
+        schemas.check_json(_document(await get(app, database, path), path[-3:]))
+        schemas.check_xml((await get(app, database, f"{path}?format=xml")).content, path[-3:])
+
+
+def _versions(body: Any) -> dict[str, str]:
+    """Id and version of every site, station and point."""
+    found: dict[str, str] = {}
+    if isinstance(body, dict):
+        if {"idG", "versionG"} <= body.keys() and body.get("targetClass", "FacilityObject") == "FacilityObject":
+            found[body["idG"]] = body["versionG"]
+        for value in body.values():
+            found |= _versions(value)
+    elif isinstance(body, list):
+        for value in body:
+            found |= _versions(value)
+    return found
+
+
+async def test_a_fact_makes_a_new_version(app: Any, database: Database) -> None:
+    """What the register says, or says no more, shows in versions and in the time of the publication, at its own operator only."""
+    made = await Network.create(database, "ABC", "XYZ")
+    await made.put([1])
+    await made.put([3], "XYZ")
+
+    async def shown(path: str) -> tuple[Reply, dict[str, str]]:
+        reply = await get(app, database, path)
+        return reply, _versions(reply.json())
+
+    for table, statuses in ((PATHS[0], PATHS[1]), (PATHS[2], PATHS[3])):
+        versions = [(await shown(table))[1]]
+        replies = [(await shown(table))[0]]
+        for value in ("+358 9111111", None):
+            async with database.transaction() as conn:
+                assert await put_facts(conn, [Fact("FI", "ABC", "", "helpdesk_phone", value, "test", "me")]) == 1
+            reply, found = await shown(table)
+            before = versions[-1]
+            for name in ("FI*ABC*L1", "FI*ABC*E1"):
+                assert found[name] > before[name], (table, value)
+            assert {n: v for n, v in found.items() if "XYZ*" in n} == {n: v for n, v in before.items() if "XYZ*" in n}
+            referred = (await shown(statuses))[1]
+            assert {n: referred[n] for n in ("FI*ABC*L1", "FI*ABC*E1")} == {n: found[n] for n in ("FI*ABC*L1", "FI*ABC*E1")}
+            times = [json.dumps(one.json()).split('"publicationTime": "')[1][:24] for one in (replies[-1], reply)]
+            assert times[0] < times[1]
+            replies.append(reply)
+            versions.append(found)
+
+
+async def test_operators_that_go(database: Database, tmp_path: Path) -> None:
+    """A publication that has lost an operator is a newer one, also for readers who only know its date."""
+    made, going = await Network.create(database), await Network.create(database, "XYZ")
+    await made.put(range(3))
+    await going.put([7], "XYZ")
+    await database.execute("UPDATE change SET at = at - interval '1 hour'")
+    await settled(database)
+    async with serving(database, tmp_path, forms=FORMS) as app:
+        paths = [*PATHS[:4], "locations", "locations/all", "locations/statuses", "locations/statuses/all"]
+        before = {path: await get(app, database, path) for path in paths}
+        for path, reply in before.items():
+            assert (await get(app, database, path, **{"if-modified-since": reply.headers["last-modified"]})).status == 304, path
+        await going.erase()
+        for path, reply in before.items():
+            now = await get(app, database, path, **{"if-modified-since": reply.headers["last-modified"]})
+            assert now.status == 200 and b"XYZ" in reply.content and b"XYZ" not in now.content, path
+            if path in PATHS:
+                old, new = (re.search(rb'"publicationTime":"([^"]*)"', one.content) for one in (reply, now))
+                assert old and new and old[1] < new[1], path

@@ -86,7 +86,7 @@ class Aegi:
         if not view.public:
             return None
         doc, facts, language = view.doc, view.facts, self._options.text_language
-        identity, version = common.location_id(view), moment(view.row.modified_at)
+        identity, version = common.location_id(view), moment(view.dated(view.row.modified_at))
         groups = stations(view)
         users = [set(evse.doc.parking_restrictions) & set(_USERS) for evse in view.evses]
         return kept({
@@ -116,7 +116,7 @@ class Aegi:
         methods = [_METHODS[capability] for capability in capabilities if capability in _METHODS]
         if any(_plug_and_charge(evse) for evse in evses):
             methods.append("plc")
-        version = moment(max(evse.row.modified_at for evse in evses))
+        version = moment(view.dated(max(evse.row.modified_at for evse in evses)))
         providers = dict.fromkeys(name for evse in evses for name in evse.doc.accepted_service_providers)
         mix = view.doc.energy_mix
         return kept({
@@ -129,7 +129,7 @@ class Aegi:
         })  # fmt: skip
 
     def _point(self, identity: str, evse: EvseView, view: LocationView) -> Json:
-        doc, language, version = evse.doc, self._options.text_language, moment(evse.row.modified_at)
+        doc, language, version = evse.doc, self._options.text_language, moment(view.dated(evse.row.modified_at))
         smart = [_SMART[capability] for capability in doc.capabilities if capability in _SMART]
         if _plug_and_charge(evse):
             smart.append("plugAndCharge")
@@ -183,7 +183,7 @@ class Aegi:
 
     def product(self, tariff: TariffView) -> Json | None:
         """The EnergyProduct by which a tariff stands in its publication; None when it is hidden. Raises for what cannot be written."""
-        if not tariff.row.visible:
+        if not tariff.row.visible or tariff.left_out:
             return None
         rate = energy_rate(tariff, self._options.text_language)
         if rate is None:
@@ -209,19 +209,20 @@ class Aegi:
                 "refillPointStatus": [{"aegiElectricChargingPointStatus": point} for point in points],
             })  # fmt: skip
         return {
-            "reference": _reference(common.location_id(view), moment(view.row.modified_at)), "lastUpdated": moment(view.modified_at),
+            "reference": _reference(common.location_id(view), moment(view.dated(view.row.modified_at))),
+            "lastUpdated": moment(view.modified_at),
             "energyInfrastructureStationStatus": found,
         }  # fmt: skip
 
     def _point_status(self, identity: str, evse: EvseView, view: LocationView, newest_price: datetime | None) -> Json:
-        row = evse.row
+        row, described = evse.row, view.dated(evse.row.modified_at)
         found: Json = {
-            "reference": {"targetClass": "FacilityObject", "idG": identity, "versionG": version_of(row.modified_at)},
+            "reference": {"targetClass": "FacilityObject", "idG": identity, "versionG": version_of(described)},
             "lastUpdated": moment(row.status_at),
             "operationStatus": _OPERATION.get(row.status) or _OPERATION["UNKNOWN"], "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"],
         }  # fmt: skip
-        if newest_price is not None and newest_price > row.modified_at:
-            updates = self._rate_updates(evse, view)
+        if newest_price is not None and newest_price > described:
+            updates = self._rate_updates(evse, view, described)
             if updates:
                 found["energyRateUpdate"] = updates
         if not evse.doc.status_schedule:
@@ -237,11 +238,11 @@ class Aegi:
             found["plannedRefillPointStatus"] = planned
         return found
 
-    def _rate_updates(self, evse: EvseView, view: LocationView) -> list[Json]:
+    def _rate_updates(self, evse: EvseView, view: LocationView, described: datetime) -> list[Json]:
         """Ad hoc prices that changed after the description of the point, by whose version a reader knows its table."""
         found = []
         for tariff in ad_hoc_tariffs(evse, view):
-            if tariff.row.modified_at <= evse.row.modified_at or once(tariff, self.rate) is None:
+            if tariff.row.modified_at <= described or once(tariff, self.rate) is None:
                 continue
             found.append({
                 "lastUpdated": moment(tariff.row.modified_at),

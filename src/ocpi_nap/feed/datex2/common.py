@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.feed.views import EvseView, LocationView
+from ocpi_nap.model.countries import ALPHA2
 from ocpi_nap.model.objects import Connector, DisplayText
 
 Json = dict[str, Any]
@@ -31,6 +32,8 @@ class DatexOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of the publication and of the operators' names."""
     text_language: str = "fi"
     """Of texts to which OCPI gives no language: names and addresses."""
+    sandbox: bool = False
+    """Only test platforms are shown."""
 
 
 def clean(value: Any, longest: int = LONGEST) -> str:
@@ -79,6 +82,13 @@ version_of = lru_cache(maxsize=4096)(moment)
 def url(value: Any) -> str | None:
     """An absolute http(s) URL that every reader of xs:anyURI takes, else None."""
     return value if isinstance(value, str) and len(value) <= LONGEST and _URL.fullmatch(value) else None
+
+
+def country_code(country: str | None) -> str:
+    """Two letters of what OCPI calls a country; "" for what is none that we know."""
+    if country in ALPHA2:
+        return ALPHA2[country]
+    return country if country and len(country) == 2 and country.isascii() and country.isalpha() else ""
 
 
 def kept(members: Json) -> Json:

@@ -11,7 +11,6 @@ from ocpi_nap.feed.datex2 import common
 from ocpi_nap.feed.datex2.common import CONNECTORS, DOMESTIC, STATUSES, DatexOptions, Json, literal, moment, texts
 from ocpi_nap.feed.datex2.table import load
 from ocpi_nap.feed.views import EvseView, LocationView
-from ocpi_nap.model.countries import ALPHA2
 from ocpi_nap.model.objects import Connector
 
 _PLUGS = {**CONNECTORS, **{f"DOMESTIC_{letter}": f"domestic{letter}" for letter in DOMESTIC}}
@@ -33,7 +32,7 @@ class Egi:
         """EnergyInfrastructureSite of a location; None when it is not public."""
         if not view.public:
             return None
-        doc, version = view.doc, moment(view.modified_at)
+        doc, version = view.doc, moment(view.dated(view.modified_at))
         found: Json = {"idG": common.location_id(view)}
         name = texts(doc.name, self._text_language)
         if name is not None:
@@ -59,9 +58,9 @@ class Egi:
         city = texts(doc.city, self._text_language)
         if city is not None:
             found["city"] = city
-        country = ALPHA2.get(doc.country or "") or (doc.country if doc.country and len(doc.country) == 2 else None)
+        country = common.country_code(doc.country)
         if country:
-            found["countryCode"] = common.clean(country)
+            found["countryCode"] = country
         street = texts(doc.address, self._text_language)
         if street is not None:
             found["addressLine"] = [{"order": 1, "type": literal("street"), "text": street}]
@@ -82,7 +81,7 @@ class Egi:
         }  # fmt: skip
 
     def _station(self, identity: str, evse: EvseView, view: LocationView) -> Json:
-        version, doc = moment(evse.modified_at), evse.doc
+        version, doc = moment(view.dated(evse.modified_at)), evse.doc
         point: Json = {"idG": identity, "versionG": version, "externalIdentifier": identity, "lastUpdated": version}
         means = [_MEANS[capability] for capability in doc.capabilities if capability in _MEANS]
         means += [one for one in view.facts.get("payment_means", ()) if one in _MEANS_3_6]
@@ -100,17 +99,18 @@ class Egi:
         """EnergyInfrastructureSiteStatus of a location; None when it is not public."""
         if not view.public:
             return None
-        version = moment(view.modified_at)
-        stations = [_status(identity, evse) for identity, evse in common.ordered(view)]
+        version = moment(view.dated(view.modified_at))
+        stations = [_status(identity, evse, view) for identity, evse in common.ordered(view)]
         if not stations:
             return None
         reference = {"targetClass": "FacilityObject", "idG": common.location_id(view), "versionG": version}
         return {"reference": reference, "lastUpdated": version, "energyInfrastructureStationStatus": stations}
 
 
-def _status(identity: str, evse: EvseView) -> Json:
-    row, version = evse.row, moment(evse.modified_at)
-    changed = version if row.status_at is evse.modified_at else moment(row.status_at)
+def _status(identity: str, evse: EvseView, view: LocationView) -> Json:
+    row, described = evse.row, view.dated(evse.modified_at)
+    version = moment(described)
+    changed = version if row.status_at is described else moment(row.status_at)
     reference = {"targetClass": "FacilityObject", "idG": identity, "versionG": version}
     status = {"reference": reference, "lastUpdated": changed, "status": _STATUS.get(row.status) or _STATUS["UNKNOWN"]}
     return {"reference": reference, "refillPointStatus": [{"egiElectricChargingPointStatus": status}]}

@@ -31,16 +31,22 @@ def phone(given: str, country: str | None) -> str:
 def operator(view: LocationView, options: DatexOptions) -> Json:
     """The operator by its commercial name; the legal name is the register's, else the owner's."""
     details, facts, doc = view.operator, view.facts, view.doc
-    logo = details.get("logo")
     legal = facts.get("legal_name") or (doc.owner.name if doc.owner else None)
     return {"afacAnOrganisation": kept({
         "name": texts(common.operator_name(view), options.language) or texts(view.operator_id, options.language),
         "legalName": texts(legal, options.language), "linkToGeneralInformation": common.url(details.get("website")),
-        "linkToLogo": common.url(logo.get("url")) if isinstance(logo, dict) else None,
+        "linkToLogo": _logo(view),
         "nationalOrganisationNumber": facts.get("organisation_number"), "vatIdentificationNumber": facts.get("vat_number"),
         "externalIdentifier": [{"identifier": view.operator_id, "otherTypeOfIdentifier": "operatorId"}],
         "subOrganisation": [part for part in [_organisation(doc.suboperator, options)] if part],
     })}  # fmt: skip
+
+
+def _logo(view: LocationView) -> str | None:
+    """The operator's own, else a picture of the location that is one."""
+    logo = view.operator.get("logo")
+    own = common.url(logo.get("url")) if isinstance(logo, dict) else None
+    return own or next((image.url for image in view.doc.images if image.category == "OPERATOR" and common.url(image.url)), None)
 
 
 def owner(view: LocationView, options: DatexOptions) -> Json | None:

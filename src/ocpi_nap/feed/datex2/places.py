@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from ocpi_nap.feed.datex2 import common
 from ocpi_nap.feed.datex2.common import Json, display_texts, kept, literal, texts
 from ocpi_nap.feed.views import LocationView
-from ocpi_nap.model.countries import ALPHA2
 from ocpi_nap.model.objects import Evse, GeoLocation, Image, Parking
 
 _STREET = re.compile(r"(.*\D)\s+(\d+\s?[A-Za-z]?(?:\s?[-–]\s?\d+\s?[A-Za-z]?)?)")
@@ -79,17 +78,23 @@ def european_clocks() -> str:
 
 
 def _address(view: LocationView, language: str) -> Json:
-    """The house number stands apart where the street's text has it at its end."""
+    """The house number stands apart where the street's text has it at its end. City, lines and country are always there, if empty:
+    readers ask for them without looking."""
     doc = view.doc
     street = common.clean(doc.address).strip()
     split = _STREET.fullmatch(street) if len(street) <= 255 else None
     parts = [("street", split[1]), ("houseNumber", split[2])] if split else [("generalTextLine", street)]
     if doc.state:
         parts.append(("region", doc.state))
+    nothing = {"values": [{"lang": language, "value": ""}]}
     lines = [(kind, text) for kind, text in ((kind, texts(part, language)) for kind, part in parts) if text]
     return kept({
-        "postcode": common.clean(doc.postal_code) or None, "city": texts(doc.city, language), "countryCode": ALPHA2.get(doc.country or ""),
-        "addressLine": [{"order": order, "type": literal(kind), "text": text} for order, (kind, text) in enumerate(lines)],
+        "postcode": common.clean(doc.postal_code) or None, "city": texts(doc.city, language) or nothing,
+        "countryCode": common.country_code(doc.country),
+        "addressLine": [
+            {"order": order, "type": literal(kind), "text": text}
+            for order, (kind, text) in enumerate(lines or [("generalTextLine", nothing)])
+        ],
     })  # fmt: skip
 
 

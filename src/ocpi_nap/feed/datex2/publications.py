@@ -22,7 +22,6 @@ Reject = Callable[[LocationView | TariffView, str, str], None]
 """Told of an object that is kept out: the row, the publication, and why."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_HEADER: Json = {"confidentiality": {"value": "noRestriction"}, "informationStatus": {"value": "real"}}
 
 
 class _Content(Generic[V]):
@@ -68,6 +67,7 @@ class _Frame:
 
     def __init__(self, version: str, package: Literal["egi", "aegi"], options: DatexOptions) -> None:
         self.version, self.package, self._options = version, package, options
+        self._information_status = "test" if options.sandbox else "real"
         self._declarations = XmlWriter(load(version)).declarations()
 
     def json_head(self, publication: str, listed: str, envelope: Envelope) -> str:
@@ -75,7 +75,9 @@ class _Frame:
         creator = {"country": self._options.country, "nationalIdentifier": self._options.national_identifier}
         members: Json = {"lang": self._options.language, "publicationTime": moment(envelope.published_at), "publicationCreator": creator}
         if self.package == "aegi":
-            members["headerInformation"] = _HEADER
+            members["headerInformation"] = {
+                "confidentiality": {"value": "noRestriction"}, "informationStatus": {"value": self._information_status},
+            }  # fmt: skip
             if publication.endswith("StatusPublication") and envelope.groups:
                 members["tableReference"] = [{"targetClass": "EnergyInfrastructureTable", "idG": group} for group in envelope.groups]
         wrapped = f'"{self.package}{publication}":{_raw(members)[:-1]},"{listed}":['
@@ -115,7 +117,7 @@ class _Frame:
                     head += f'<aegi:tableReference targetClass="aegi:EnergyInfrastructureTable" id="{text(group)}"/>'
             head += (
                 "<aegi:headerInformation><com:confidentiality>noRestriction</com:confidentiality>"
-                "<com:informationStatus>real</com:informationStatus></aegi:headerInformation>"
+                f"<com:informationStatus>{self._information_status}</com:informationStatus></aegi:headerInformation>"
             )
         return head
 
@@ -137,6 +139,7 @@ class _Frame:
         for encoding in encodings.values():
             encoding["made_with"] = f"{_raw(self._options)} {european_clocks()}"
             encoding["prices"] = self.package == "aegi" and rows == "location"
+            encoding["facts"] = rows == "location"
         return [
             Form(
                 name=f"{name}.json", path=path, media_type="application/json", rows=rows, **encodings["json"],
@@ -150,11 +153,12 @@ class _Frame:
         ]  # fmt: skip
 
     def tables(self, name: str, path: str, json: Callable[[Any], bytes | None], xml: Callable[[Any], bytes | None]) -> list[Form[Any]]:
-        """A table publication: one table an operator."""
+        """A table publication: one table an operator, and by the schema one at least."""
         return self.pair(
             name, path, "location", "EnergyInfrastructureTablePublication", "energyInfrastructureTable",
-            json_fragment=json, json_group_head=self.table_json, json_group_tail=b"]}",
+            json_fragment=json, json_group_head=self.table_json, json_group_tail=b"]}", json_never_empty=True,
             xml_fragment=xml, xml_group_head=self.table_xml, xml_group_tail=f"</{self.package}:energyInfrastructureTable>".encode(),
+            xml_never_empty=True,
         )  # fmt: skip
 
     def statuses(self, name: str, path: str, content: _Content[LocationView]) -> list[Form[Any]]:
@@ -165,7 +169,12 @@ class _Frame:
         )  # fmt: skip
 
     def rates(self, name: str, path: str, content: _Content[TariffView]) -> list[Form[Any]]:
-        """The tariffs: the schema has energy rates inside a station only, so each operator has one site with one station for them."""
+        """The tariffs: the schema has energy rates inside a station only, so each operator has one site with one station for them. Where
+        nobody has tariffs we have, none."""
+        own = f"{self._options.country}*{self._options.national_identifier}"
+        json_tail, xml_tail = b"]}]}]}", b"".join(
+            f"</aegi:energyInfrastructure{part}>".encode() for part in ("Station", "Site", "Table")
+        )  # fmt: skip
 
         def members(operator: str, envelope: Envelope) -> list[Json]:
             version = moment(envelope.published_at)
@@ -188,9 +197,10 @@ class _Frame:
 
         return self.pair(
             name, path, "tariff", "EnergyInfrastructureTablePublication", "energyInfrastructureTable",
-            json_fragment=content.json, json_group_head=json_head, json_group_tail=b"]}]}]}",
-            xml_fragment=content.xml, xml_group_head=xml_head,
-            xml_group_tail=b"</aegi:energyInfrastructureStation></aegi:energyInfrastructureSite></aegi:energyInfrastructureTable>",
+            json_fragment=content.json, json_group_head=json_head, json_group_tail=json_tail,
+            json_empty=lambda envelope: json_head(own, envelope) + json_tail,
+            xml_fragment=content.xml, xml_group_head=xml_head, xml_group_tail=xml_tail,
+            xml_empty=lambda envelope: xml_head(own, envelope) + xml_tail,
         )  # fmt: skip
 
 

@@ -89,6 +89,10 @@ def energy_prices(doc: Tariff, language: str) -> list[Json]:
         for component in element.price_components:
             if component.type in _UNITS and component.price is not None:
                 alternatives.setdefault(component.type, []).append((element, component))
+    costly = {kind: found for kind, found in alternatives.items() if any(component.price for _, component in found)}
+    if alternatives and not costly and not any(element.restrictions for found in alternatives.values() for element, _ in found):
+        return [_free(doc)]
+    alternatives = costly or alternatives  # beside others, what costs nothing whatever applies is no price
     groups = min(max((len(found) for found in alternatives.values()), default=0), _GROUPS)
     alone = set(alternatives) == {"FLAT"}
     return [
@@ -97,6 +101,13 @@ def energy_prices(doc: Tariff, language: str) -> list[Json]:
         for found in alternatives.values()
         for element, component in [found[min(index, len(found) - 1)]]
     ]
+
+
+def _free(doc: Tariff) -> Json:
+    said = f"{_exact(Decimal(0))} {doc.currency}: free of charge"
+    return {
+        "priceGroupIndex": 1, "priceType": literal("free"), "value": money(Decimal(0)), "additionalInformation": texts(said, "en"),
+    }  # fmt: skip
 
 
 def _price(
