@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
+
 from ocpi_nap.feed import stream
 from ocpi_nap.feed.teller import Teller
 from tests.e2e.cpo import location
@@ -172,6 +174,33 @@ async def test_heartbeats_carry_the_place(ocpi: Ocpi, api: Api, monkeypatch: Any
         await reader.until(lambda: reader.last_id != start)
         assert reader.events == [] and any(block.startswith(b":\n") for block in reader.blocks)
         await reader.leave()
+
+
+async def test_a_database_that_goes_away_meanwhile(ocpi: Ocpi, api: Api, monkeypatch: Any) -> None:
+    """A reader who needs the log is let go, as at any other end, and comes again."""
+    async with streaming(ocpi, api) as (app, pusher):
+        first = await Listener(app).opened()
+        start = first.last_id
+        await pusher.change(0)
+        await first.until(lambda: first.events)
+        await first.leave()
+        await pusher.change(0)
+        after, away = stream.sql.after, [True]
+
+        async def failing(*arguments: Any, **options: Any) -> Any:
+            if options and away.pop():
+                raise psycopg.OperationalError("the connection is lost")
+            return await after(*arguments, **options)
+
+        monkeypatch.setattr(stream.sql, "after", failing)
+        cut = Listener(app, last_id=start)
+        await cut.finished()
+        assert (cut.status, cut.ended, cut.events) == (200, True, [])
+        away.append(False)
+        again = Listener(app, last_id=cut.last_id)
+        await again.until(lambda: len(again.events) == 2)
+        assert again.statuses() == pusher.sent
+        await again.leave()
 
 
 async def test_no_more_than_allowed(ocpi: Ocpi, api: Api) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import changes, render, schema, stream
@@ -26,17 +28,18 @@ from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
 from ocpi_nap.feed.files import EditionResponse
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, id_prefix
-from ocpi_nap.feed.http import NotAcceptable, PublicRules, refuses_gzip, respond
+from ocpi_nap.feed.http import METHODS, Failures, NotAcceptable, PublicRules, listed, plain, refuses_gzip, respond, weights
 from ocpi_nap.feed.limits import Limits, RateLimit
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
 from ocpi_nap.feed.parameters import BadParameter, read_operator
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.reader import FeedReader, NotReady
-from ocpi_nap.feed.schema import HEADERS, TOO_MANY
 from ocpi_nap.feed.selections import read_selection
 from ocpi_nap.feed.terms import StatedTerms, Terms
 from ocpi_nap.feed.whole import WholeFeed
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
+
+log = logging.getLogger(__name__)
 
 BASE = "/api/charging-network/v1"
 _GEOJSON = "application/geo+json;charset=UTF-8"
@@ -52,6 +55,12 @@ Since = Annotated[str | None, Query(alias="modifiedSince", description="Only wha
 Encoding = Annotated[str | None, Query(description="`json` unless named: `xml` of DATEX II, `parquet`, `fgb`, `csv` of locations.")]
 SELECTABLE = ("/locations", "/locations/statuses")
 _TAG = "charging-network-v1"
+
+
+class _GeoJson(JSONResponse):
+    """For the OpenAPI document: answers are rendered elsewhere."""
+
+    media_type = _GEOJSON.split(";")[0]
 
 
 @dataclass(frozen=True)
@@ -89,29 +98,31 @@ class Api:
         """One page of a feed, the whole where it has no pages; `limit=ALL` leads to the whole, its query dropped."""
         if limit == "ALL":
             return RedirectResponse(f"{BASE}{path}/all", status_code=302)
+        if refuses_gzip(request):
+            return NotAcceptable()
         if limit not in (None, "500"):
-            return _bad("Limit must be one of: 500 or ALL")
+            return plain("Limit must be one of: 500 or ALL", 400)
         if path not in self.feeds:
-            return await self.everything(request, path, gzip_required=True)
+            return await self.everything(request, path)
         try:
             selection = read_selection(request.query_params) if selectable else None
             await self.reader.sync()
             body = await self.feeds[path].page(cursor or None, selection)
         except BadParameter as error:
-            return _bad(str(error))
+            return plain(str(error), 400)
         except BadCursor:
-            return _bad("Invalid cursor")
-        return respond(request, body, gzip_required=True)
+            return plain("Invalid cursor", 400)
+        return respond(request, body)
 
-    async def everything(self, request: Request, path: str, *, gzip_required: bool = False) -> Response:
+    async def everything(self, request: Request, path: str) -> Response:
         """A whole publication, from its file."""
-        if (gzip_required or self.options.strict_gzip) and refuses_gzip(request):
+        if self.options.strict_gzip and refuses_gzip(request):
             return NotAcceptable()
         bulk = self.bulk if path == render.LOCATIONS.path else {}
         encodings = self.wholes[path] | bulk
         encoding = choose_encoding(request, encodings)
         if encoding is None:
-            return _bad(f"Format must be one of: {', '.join(encodings)}")
+            return plain(f"Format must be one of: {', '.join(encodings)}", 400)
         if encoding in bulk:
             return await self.table(request, encoding)
         response = await self._edition(request, encodings[encoding])
@@ -129,6 +140,8 @@ class Api:
         await self.reader.sync()
         while True:
             edition = await whole.edition()
+            if not edition.rows and whole.form.never_empty:
+                return plain("There is nothing to publish yet, and a DATEX II table cannot be empty", 503, {"Retry-After": "10"})
             try:
                 return EditionResponse(request, self.folder, edition)
             except FileNotFoundError:  # replaced just now
@@ -136,6 +149,8 @@ class Api:
 
     async def location(self, request: Request, operator: str, location_id: str) -> Response:
         """One feature; 404 when nothing is published under that id."""
+        if refuses_gzip(request):
+            return NotAcceptable()
         try:
             prefix = id_prefix(*read_operator(operator), location_id)
         except BadParameter:
@@ -145,46 +160,35 @@ class Api:
             for _, modified, _, _, fragment in reading.scan(render.LOCATIONS.name, prefix=prefix):
                 content = bytes(fragment)
                 if content and json.loads(content)["properties"]["id"] == location_id:
-                    return respond(request, make_body(content, from_micros(modified), _GEOJSON), gzip_required=True)
+                    return respond(request, make_body(content, from_micros(max(modified, reading.state.floor)), _GEOJSON))
         raise HTTPException(404)
 
     async def operators(self, request: Request) -> Response:
         """All operators; the list changes rarely."""
+        if refuses_gzip(request):
+            return NotAcceptable()
         await self.reader.sync()
         with self.reader.reading() as reading:
             text, moment = reading.state.operators, reading.state.operators_at
         if self._operators is None or self._operators_text != text:
             self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON)
             self._operators_text = text
-        return respond(request, self._operators, gzip_required=True)
-
-
-def _bad(text: str) -> Response:
-    return PlainTextResponse(text, status_code=400, media_type="text/plain")
+        return respond(request, self._operators)
 
 
 def choose_encoding(request: Request, offered: Collection[str]) -> str | None:
-    """By `format`, else XML for clients that name it in Accept and are no browsers; None when there is no such format."""
+    """Where there is a choice by `format`, else XML where Accept names it and nothing that is liked as well: browsers name HTML before
+    it, and get JSON. None when there is no such format."""
     wanted = request.query_params.get("format")
-    if wanted is not None:
+    if wanted is not None and len(offered) > 1:
         return wanted.lower() if wanted.lower() in offered else None
-    accepted = request.headers.get("accept", "")
-    if "xml" in offered and "xml" in accepted and not any(kind in accepted for kind in ("json", "html")):
-        return "xml"
+    if "xml" in offered:
+        named = weights(listed(request, "accept"))
+        xml = max(named.get(kind, 0.0) for kind in ("application/xml", "text/xml"))
+        better = max(named.get(kind, 0.0) for kind in (_JSON, "text/html"))
+        if xml > better and xml >= max(named.get(kind, 0.0) for kind in ("*/*", "application/*")):
+            return "xml"
     return next(iter(offered))
-
-
-def _described(model: Any, *media_types: str) -> dict[int | str, dict[str, Any]]:
-    found: dict[str, Any] = {"headers": HEADERS} | ({} if model is None else {"model": model})
-    if model is None or media_types == (_JSON,):
-        found["content"] = {media_type.split(";")[0]: {} for media_type in media_types}
-    return {
-        200: found,
-        304: {"description": "Unchanged since the ETag or time you gave."},
-        400: {"description": "A parameter is wrong.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-        406: {"description": "The request does not accept gzip.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-        429: TOO_MANY,
-    }
 
 
 def _all_metrics() -> bytes:
@@ -200,7 +204,8 @@ def _add_feed(app: FastAPI, api: Api, path: str) -> None:
     """The two routes of a publication, paged or whole on its base path; selections where they make sense."""
     summary, model = schema.PUBLICATIONS.get(path, (path[1:], None))
     media_types = [whole.form.media_type for whole in api.wholes[path].values()]
-    selectable = path in SELECTABLE
+    bulk = [media_type for media_type, _ in FORMATS.values()] if path == render.LOCATIONS.path else []
+    selectable, several = path in SELECTABLE, len(media_types) + len(bulk) > 1
 
     async def page(request: Request, cursor: Cursor = None, limit: Limit = None) -> Response:
         return await api.page(request, path, cursor, limit)
@@ -220,16 +225,21 @@ def _add_feed(app: FastAPI, api: Api, path: str) -> None:
     async def base_as(request: Request, limit: Limit = None, format: Encoding = None) -> Response:
         return await api.page(request, path, None, limit)
 
-    everything = whole if len(media_types) == 1 and path != render.LOCATIONS.path else whole_as
     base = (selected if selectable else page) if path in api.feeds else base_as
     name = path[1:].replace("/", "_")
-    responses = _described(model, *media_types)
-    for route, answer, title, operation in (
-        (path, base, summary, name), (f"{path}/all", everything, f"{summary} (all)", f"{name}_all"),
+    in_parts = {} if path in api.feeds else schema.PARTS
+    of_base = schema.data(model, *media_types) | schema.MOVED | schema.WRONG | schema.NO_GZIP | in_parts
+    of_all = schema.data(model, *media_types, *bulk) | schema.PARTS | (schema.WRONG if several else {})
+    if api.options.strict_gzip:
+        of_all |= schema.NO_GZIP
+    for route, answer, title, operation, responses in (
+        (path, base, summary, name, of_base),
+        (f"{path}/all", whole_as if several else whole, f"{summary} (all)", f"{name}_all", of_all),
     ):  # fmt: skip
         for method in ("GET", "HEAD"):
             app.add_api_route(f"{BASE}{route}", answer, methods=[method], responses=responses, summary=title, operation_id=operation,
-                              response_class=Response, include_in_schema=method == "GET", tags=[_TAG])  # fmt: skip
+                              response_class=_GeoJson if media_types[0] == _GEOJSON else Response,
+                              include_in_schema=method == "GET", tags=[_TAG])  # fmt: skip
 
 
 def _add_table(app: FastAPI, api: Api, kind: str) -> None:
@@ -238,8 +248,7 @@ def _add_table(app: FastAPI, api: Api, kind: str) -> None:
     async def table(request: Request) -> Response:
         return await api.table(request, kind)
 
-    responses = _described(None, media_type)
-    del responses[400], responses[406]
+    responses = schema.data(None, media_type) | schema.PARTS
     for method in ("GET", "HEAD"):
         app.add_api_route(f"{BASE}/locations/all.{kind}", table, methods=[method], responses=responses, response_class=Response,
                           summary=f"Locations as a table: {name}", operation_id=f"locations_{kind}", tags=[_TAG],
@@ -265,14 +274,14 @@ def create_api(
         _add_table(app, api, kind)
 
     @app.head(f"{BASE}/operators", include_in_schema=False)
-    @app.get(f"{BASE}/operators", responses=_described(list[schema.Operator], _JSON), response_class=Response,
+    @app.get(f"{BASE}/operators", responses=schema.data(list[schema.Operator], _JSON) | schema.NO_GZIP, response_class=Response,
              summary="Operators", tags=[_TAG])  # fmt: skip
     async def operators(request: Request) -> Response:
         return await api.operators(request)
 
     @app.head(f"{BASE}/locations/{{operator}}/{{location_id:path}}", include_in_schema=False)
-    @app.get(f"{BASE}/locations/{{operator}}/{{location_id:path}}", response_class=Response, summary="One location", tags=[_TAG],
-             responses=_described(schema.Feature, _GEOJSON) | {404: {"description": "There is no such location."}})  # fmt: skip
+    @app.get(f"{BASE}/locations/{{operator}}/{{location_id:path}}", response_class=_GeoJson, summary="One location", tags=[_TAG],
+             responses=schema.data(schema.Feature, _GEOJSON) | schema.NO_GZIP | schema.MISSING)  # fmt: skip
     async def location(request: Request, operator: str, location_id: str) -> Response:
         return await api.location(request, operator, location_id)
 
@@ -280,7 +289,15 @@ def create_api(
     app.include_router(changes.router(changes.ChangeFeed(db, options.publish_environments), f"{BASE}/changes"))
     app.include_router(stream.router(hub, db, f"{BASE}/stream/statuses"))
     app.state.end_streams = hub.close
+    _add_service(app, db)
+    _add_rules(app, db, options)
+    return app
 
+
+def _add_service(app: FastAPI, db: Database) -> None:
+    """Health, metrics, documentation."""
+
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         try:
@@ -289,39 +306,50 @@ def create_api(
             return JSONResponse({"status": "the database does not answer"}, status_code=503)
         return JSONResponse({"status": "ok"})
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(await asyncio.to_thread(_all_metrics), media_type=CONTENT_TYPE_LATEST)
 
+    @app.head("/swagger/", include_in_schema=False)
     @app.get("/swagger/", include_in_schema=False)
     async def swagger() -> HTMLResponse:
         return get_swagger_ui_html(openapi_url="openapi.json", title=app.title, swagger_js_url="swagger-ui-bundle.js",
                                    swagger_css_url="swagger-ui.css", swagger_favicon_url="favicon-32x32.png")  # fmt: skip
 
+    @app.head("/swagger", include_in_schema=False)
     @app.get("/swagger", include_in_schema=False)
     async def swagger_folder() -> RedirectResponse:
         return RedirectResponse("/swagger/")
 
     app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))  # Swagger UI itself
 
-    async def not_ready(request: Request, error: Exception) -> Response:
-        return PlainTextResponse("The data is being prepared", status_code=503, headers={"Retry-After": "5"})
 
-    async def on_error(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        if status == 404:
+def _add_rules(app: FastAPI, db: Database, options: ApiOptions) -> None:
+    """How errors are answered, and what every answer goes through."""
+
+    async def not_ready(request: Request, error: Exception) -> Response:
+        return plain("The data is being prepared", 503, {"Retry-After": "5"})
+
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("%s could not be answered: %s", request.url.path, error)
+        return plain("The database does not answer: try again later", 503, {"Retry-After": "5"})
+
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
             return JSONResponse({"message": "Not Found"}, status_code=404)
-        text = "Method not allowed" if status == 405 else "Internal server error"
-        return PlainTextResponse(text, status_code=status, headers=getattr(error, "headers", None))
+        allowed = {"Allow": METHODS} if error.status_code == 405 else {}
+        return plain(HTTPStatus(error.status_code).phrase.capitalize(), error.status_code, allowed)
 
     app.add_exception_handler(NotReady, not_ready)
-    app.add_exception_handler(HTTPException, on_error)
-    app.add_exception_handler(Exception, on_error)
+    app.add_exception_handler(HTTPException, refused)  # type: ignore[arg-type]
+    for outage in OUTAGES:
+        app.add_exception_handler(outage, away)
+    app.add_middleware(Failures)
     app.add_middleware(RateLimit, db=db, limits=options.limits, base=BASE)
     app.add_middleware(StatedTerms, terms=options.terms, base=BASE)
     app.add_middleware(_Measured)
-    app.add_middleware(PublicRules)
-    return app
+    app.add_middleware(PublicRules, further={f"{BASE}/stream/statuses": b",Last-Event-ID"})
 
 
 class _Measured:
@@ -338,8 +366,7 @@ class _Measured:
 
         async def counted(message: Any) -> None:
             if message["type"] == "http.response.start":
-                known = message["status"] != 404
-                path = scope["path"] if known else "unknown"
+                path = scope["route"].path if "route" in scope and message["status"] != 404 else "unknown"
                 _SERVED.labels(path, message["status"]).inc()
                 _TOOK.labels(path).observe(time.perf_counter() - started)
             await send(message)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from isal import igzip
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from ocpi_nap.feed.filters import read_filter
-from ocpi_nap.feed.http import accepts_gzip
+from ocpi_nap.feed.http import accepts_gzip, plain
 from ocpi_nap.feed.parameters import BadParameter, read_cursor
-from ocpi_nap.feed.schema import HEADERS, TOO_MANY, EvseStatus, Feature, Shape, Tariff
+from ocpi_nap.feed.schema import ALWAYS, HEADERS, TEXT, WRONG, Answers, EvseStatus, Feature, Shape, Tariff
 from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
@@ -60,12 +60,8 @@ class Changes(Shape):
 
     cursor: str
     more: bool
+    note: str | None = None
     changes: list[Change]
-
-
-def plain(text: str, status: int) -> Response:
-    """An error as the contract writes it."""
-    return PlainTextResponse(text, status_code=status, media_type="text/plain")
 
 
 class ChangeFeed:
@@ -162,17 +158,16 @@ async def _respond(request: Request, content: bytes) -> Response:
 Since = Annotated[str | None, Query(description="`cursor` of the answer before; without it you get one to begin with.")]
 Operators = Annotated[list[str] | None, Query(alias="operator", description="Only these, such as `FI*ABC`; repeat or use commas.")]
 Area = Annotated[str | None, Query(description="Only inside `west,south,east,north` (degrees); tariffs have no place and stay.")]
-TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def router(feed: ChangeFeed, path: str) -> APIRouter:
     """The route, described for the OpenAPI document."""
     routes = APIRouter(tags=["charging-network-v1"])
-    responses: dict[int | str, dict[str, Any]] = {
+    responses: Answers = {
         200: {"model": Changes, "headers": HEADERS},
-        400: {"description": "A parameter is wrong.", "content": TEXT},
-        429: TOO_MANY,
+        **WRONG,
         410: {"description": "The cursor is too old: start anew.", "content": TEXT},
+        **ALWAYS,
     }
 
     async def changes(request: Request, since: Since = None, operator: Operators = None, bbox: Area = None) -> Response:

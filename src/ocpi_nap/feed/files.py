@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocpi_nap.feed.editions import CHUNK, Edition
-from ocpi_nap.feed.http import Send, unchanged
+from ocpi_nap.feed.http import Send, listed, unchanged, weights
 from ocpi_nap.feed.pages import from_micros, http_date
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
@@ -24,16 +24,9 @@ _NOW = getattr(os, "RWF_NOWAIT", 0)
 
 def choose_coding(header: str, offered: dict[str, tuple[str, int]]) -> str:
     """The coding to send: the best that the client takes, identity otherwise (RFC 9110, 12.5.3)."""
-    weights: dict[str, float] = {}
-    for part in header.lower().split(","):
-        coding, *parameters = (piece.strip() for piece in part.split(";"))
-        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-        try:
-            weights[coding] = float(weight)
-        except ValueError:
-            weights[coding] = 0.0
-    taken = [coding for coding in _PREFERRED if coding in offered and weights.get(coding, 0.0) > 0]
-    return max(taken, key=lambda coding: weights[coding], default="identity")
+    wanted = weights(header)
+    taken = [coding for coding in _PREFERRED if coding in offered and wanted.get(coding, 0.0) > 0]
+    return max(taken, key=lambda coding: wanted[coding], default="identity")
 
 
 def _span(request: Request, edition: Edition, size: int) -> tuple[int, int] | str | None:
@@ -60,7 +53,7 @@ class EditionResponse(Response):
         self._edition = edition
         moment = from_micros(edition.modified)
         codings = edition.files
-        coding = choose_coding(request.headers.get("accept-encoding", ""), codings)
+        coding = choose_coding(listed(request, "accept-encoding"), codings)
         headers = {"ETag": edition.etag, "Last-Modified": http_date(moment), "Vary": "Accept-Encoding"}
         self._body: AsyncIterator[bytes] | None = None
         if unchanged(request, edition.etag, moment):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocpi_nap.feed.pages import Body
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -27,20 +30,34 @@ CORS = [
     (b"access-control-expose-headers", _HEADERS),
 ]
 NEEDS_GZIP = b"Use of gzip compression is required with Accept-Encoding: gzip header."
+METHODS = "GET, HEAD, OPTIONS"
+"""Of every path there is."""
+
+
+def plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as the contract writes it."""
+    return Response(text, status, {"Content-Type": "text/plain", **(headers or {})})
 
 
 class PublicRules:
-    """Pure ASGI middleware: CORS on every answer, OPTIONS answered with 204, a trailing slash taken off."""
+    """Pure ASGI middleware: CORS on every answer, OPTIONS answered with 204, a trailing slash taken off.
 
-    def __init__(self, app: Any) -> None:
+    ``further``: by path, request headers that scripts on other sites may send beside those of the contract.
+    """
+
+    def __init__(self, app: Any, further: Mapping[str, bytes] | None = None) -> None:
         self._app = app
+        self._further = further or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": [*CORS, (b"access-control-max-age", b"86400")]})
+            further = self._further.get(scope["path"], b"")
+            headers = [(name, value + further if name == b"access-control-allow-headers" else value) for name, value in CORS]
+            headers.append((b"access-control-max-age", b"86400"))
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
         path: str = scope["path"]
@@ -55,6 +72,29 @@ class PublicRules:
         await self._app(scope, receive, with_cors)
 
 
+class Failures:
+    """Pure ASGI middleware, the innermost: what fails is logged, and answered with the headers of every other answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            if begun or scope["type"] != "http":
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await plain("Internal server error", 500)(scope, receive, send)
+
+
 class NotAcceptable(Response):
     """406 of the edge: text only, none of our headers (contract section 0)."""
 
@@ -64,8 +104,26 @@ class NotAcceptable(Response):
         await send({"type": "http.response.body", "body": NEEDS_GZIP})
 
 
+def listed(request: Request, name: str) -> str:
+    """A header that is a list, also when it comes in several lines (RFC 9110, 5.3)."""
+    return ",".join(request.headers.getlist(name))
+
+
+def weights(header: str) -> dict[str, float]:
+    """What a header of preferences names, in lower case, with its weight; 0 where that cannot be read (RFC 9110, 12.4.2)."""
+    found: dict[str, float] = {}
+    for part in header.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            found[name] = 0.0
+    return found
+
+
 def accepts_gzip(request: Request) -> bool:
-    return "gzip" in request.headers.get("accept-encoding", "")
+    return "gzip" in listed(request, "accept-encoding")
 
 
 def refuses_gzip(request: Request) -> bool:
@@ -73,11 +131,9 @@ def refuses_gzip(request: Request) -> bool:
     return request.method == "GET" and not accepts_gzip(request)
 
 
-def respond(request: Request, body: Body, *, gzip_required: bool) -> Response:
-    """200 or 304; 406 for a GET without gzip where it is required."""
+def respond(request: Request, body: Body) -> Response:
+    """200 or 304."""
     zipped = accepts_gzip(request)
-    if gzip_required and refuses_gzip(request):
-        return NotAcceptable()
     headers = {"ETag": body.etag, "Last-Modified": body.last_modified, "Vary": "Accept-Encoding"}
     if unchanged(request, body.etag, body.modified_at):
         return Response(status_code=304, headers=headers)

@@ -16,13 +16,32 @@ class Shape(BaseModel):
 
 class Pagination(Shape):
     nextCursor: str | None = Field(default=None, description="Give it as `cursor` for the next page; missing on the last one.")
-    limit: int
+    limit: int = Field(description="Of a page 500; of `/all` the number of locations or tariffs.")
+
+
+_LATEST = Field(description="When anything in it last changed.")
+
+
+class DisplayText(Shape):
+    language: str | None
+    text: str | None
+
+
+class Logo(Shape):
+    url: str
+    type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    category: str | None = None
+    thumbnail: str | None = None
 
 
 class Details(Shape):
+    """As the operator sent them over OCPI."""
+
     name: str
     website: str | None = None
-    logo: dict[str, Any] | None = None
+    logo: Logo | None = None
 
 
 class Operator(Shape):
@@ -57,7 +76,7 @@ class Evse(Shape):
     floorLevel: str | None
     geometry: Point | None
     physicalReference: str | None
-    directions: list[dict[str, Any]] | None
+    directions: list[DisplayText] | None
     createdAt: datetime
     modifiedAt: datetime
     connectors: list[Connector]
@@ -70,9 +89,32 @@ class Address(Shape):
     countryCode: str | None = Field(default=None, description="ISO 3166-1 alpha-3")
 
 
+class RegularHours(Shape):
+    weekday: int = Field(description="1 is Monday.")
+    periodBegin: str = Field(examples=["07:00"])
+    periodEnd: str = Field(description="`00:00` is the end of the day.", examples=["23:00"])
+
+
+class Period(Shape):
+    periodBegin: datetime | None
+    periodEnd: datetime | None
+
+
+class OpeningTimes(Shape):
+    twentyFourSeven: bool
+    regularHours: list[RegularHours]
+    exceptionalOpenings: list[Period] | None = None
+    exceptionalClosings: list[Period] | None = None
+
+
 class Properties(Shape):
-    id: str
+    """Of what is not known the member is missing."""
+
+    id: str = Field(description="The operator's own; other operators may have the same.")
     name: str | None = None
+    parkingType: str | None = None
+    chargingWhenClosed: bool | None = None
+    openingTimes: OpeningTimes | None = None
     operator: Operator
     address: Address
     createdAt: datetime
@@ -88,7 +130,7 @@ class Feature(Shape):
 
 class Locations(Shape):
     type: Literal["FeatureCollection"]
-    modifiedAt: datetime
+    modifiedAt: datetime = _LATEST
     pagination: Pagination
     features: list[Feature]
 
@@ -100,34 +142,85 @@ class EvseStatus(Shape):
 
 
 class Statuses(Shape):
-    modifiedAt: datetime
+    modifiedAt: datetime = _LATEST
     pagination: Pagination
     statuses: list[EvseStatus]
 
 
 class PriceComponent(Shape):
-    type: str
-    price: float | None
-    vat: float | None = None
-    stepSize: int | None
+    type: str = Field(examples=["ENERGY", "TIME", "PARKING_TIME", "FLAT"])
+    price: float | None = Field(description="Per kWh, hour or session.")
+    vat: float | None = Field(description="Percent.")
+    stepSize: int | None = Field(description="Wh or seconds.")
+
+
+class Restrictions(Shape):
+    startTime: str | None = Field(default=None, examples=["07:00"])
+    endTime: str | None = Field(default=None, examples=["23:00"])
+    startDate: str | None = Field(default=None, examples=["2026-06-18"])
+    endDate: str | None = None
+    minKwh: float | None = None
+    maxKwh: float | None = None
+    minCurrent: float | None = Field(default=None, description="A")
+    maxCurrent: float | None = None
+    minPower: float | None = Field(default=None, description="kW")
+    maxPower: float | None = None
+    minDuration: int | None = Field(default=None, description="Seconds.")
+    maxDuration: int | None = None
+    dayOfWeek: list[str] | None = None
+    reservation: str | None = None
 
 
 class Element(Shape):
     priceComponents: list[PriceComponent]
-    restrictions: dict[str, Any] | None = None
+    restrictions: Restrictions | None = Field(description="null: it always holds.")
+
+
+class Price(Shape):
+    beforeTaxes: float | None
+    afterTaxes: float | None
+
+
+class EnergySource(Shape):
+    source: str | None
+    percentage: float | None
+
+
+class EnvironmentalImpact(Shape):
+    category: str | None
+    amount: float | None = Field(description="g/kWh")
+
+
+class EnergyMix(Shape):
+    isGreenEnergy: bool | None = None
+    energySources: list[EnergySource] | None = None
+    environImpact: list[EnvironmentalImpact] | None = None
+    supplierName: str | None = None
+    energyProductName: str | None = None
 
 
 class Tariff(Shape):
-    id: str
+    """Of what is not known the member is missing."""
+
+    id: str = Field(description="What `tariffIds` of connectors name.")
+    countryCode: str
+    partyId: str
     currency: str | None = None
     type: str | None = None
-    taxIncluded: str | None = None
+    taxIncluded: str | None = Field(default=None, description="`YES`, `NO` or `N/A`: whether prices include taxes.")
+    tariffAltUrl: str | None = None
+    tariffAltText: list[DisplayText] | None = None
+    minPrice: Price | None = None
+    maxPrice: Price | None = None
     elements: list[Element]
+    startDateTime: datetime | None = None
+    endDateTime: datetime | None = None
+    energyMix: EnergyMix | None = None
     lastUpdated: datetime
 
 
 class Tariffs(Shape):
-    modifiedAt: datetime
+    modifiedAt: datetime = _LATEST
     pagination: Pagination
     tariffs: list[Tariff]
 
@@ -143,6 +236,8 @@ PUBLICATIONS: dict[str, tuple[str, type[Shape] | None]] = {
     "/tariffs/datex2-3.7": ("Tariffs in DATEX II 3.7, AFIR packages", None),
 }
 """By path: what it is called, and its shape where it is described here."""
+
+
 def _header(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}}
 
@@ -158,8 +253,36 @@ HEADERS = {
     **_RATE,
 }
 """Headers of every answer with data."""
-TOO_MANY: dict[str, Any] = {
+TEXT = {"text/plain": {"schema": {"type": "string"}}}
+Answers = dict[int | str, dict[str, Any]]
+_WAIT = {"Retry-After": _header("Seconds to wait.")}
+_AWAY = {"description": "Nothing to show yet, or the database does not answer: try again later.", "content": TEXT, "headers": _WAIT}
+_RATE_LIMIT = {
     "description": "Too many requests from your address; a `Digitraffic-User` header that names you raises the limit.",
-    "content": {"text/plain": {"schema": {"type": "string"}}},
-    "headers": {**_RATE, "Retry-After": _header("Seconds to wait.")},
+    "content": TEXT, "headers": {**_RATE, **_WAIT},
+}  # fmt: skip
+ALWAYS: Answers = {429: _RATE_LIMIT, 503: _AWAY}
+"""What any request may be answered."""
+WRONG: Answers = {400: {"description": "A parameter is wrong: the text says how.", "content": TEXT}}
+NO_GZIP: Answers = {406: {"description": "The request does not accept gzip.", "content": TEXT}}
+MOVED: Answers = {302: {"description": "`limit=ALL` leads to `/all`.", "headers": {"Location": _header("Where it is.")}}}
+MISSING: Answers = {
+    404: {"description": "There is none.", "content": {"application/json": {"schema": {
+        "type": "object", "properties": {"message": {"const": "Not Found"}}, "required": ["message"],
+    }}}}
+}  # fmt: skip
+PARTS: Answers = {
+    206: {
+        "description": "The part that `Range` asks for, of the uncompressed body.",
+        "headers": {"Content-Range": _header("Which bytes, of how many.")},
+    },
+    416: {"description": "There are no such bytes.", "headers": {"Content-Range": _header("How many there are.")}},
 }
+
+
+def data(model: Any, *media_types: str) -> Answers:
+    """200 and 304 of a resource with these forms; ``model`` is the shape of the JSON."""
+    validators = {"ETag": _header("Send it as `If-None-Match`."), "Last-Modified": _header("When it last changed.")}
+    found: dict[str, Any] = {"headers": HEADERS | validators} | ({} if model is None else {"model": model})
+    found["content"] = {media_type.split(";")[0]: {} for media_type in media_types}
+    return {200: found, 304: {"description": "Unchanged since the ETag or time you gave.", "headers": validators}, **ALWAYS}

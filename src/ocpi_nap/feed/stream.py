@@ -19,12 +19,13 @@ import msgspec
 import psycopg
 from fastapi import APIRouter, Header, Query, Request
 from prometheus_client import Counter, Gauge
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from ocpi_nap.feed.changes import GONE, TEXT, Area, Operators, plain
+from ocpi_nap.feed.changes import GONE, Area, Operators
 from ocpi_nap.feed.filters import Filter, read_filter
+from ocpi_nap.feed.http import plain
 from ocpi_nap.feed.parameters import BadParameter, read_cursor
-from ocpi_nap.feed.schema import HEADERS, TOO_MANY
+from ocpi_nap.feed.schema import ALWAYS, HEADERS, TEXT, WRONG, Answers
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
@@ -40,6 +41,7 @@ _HEARTBEAT = 15.0
 _STUCK = 30.0
 """Seconds that one write may take before the reader counts as gone."""
 _PAGE = 2000
+_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no"}
 _text = msgspec.json.Encoder().encode
 
 
@@ -237,13 +239,16 @@ class Stream(Response):
             self._task.cancel()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+        headers = [(name.encode(), value.encode()) for name, value in _STREAM.items()]
         self._task = asyncio.current_task()
         watcher = asyncio.create_task(self._watch(receive))
         try:
             await self._hub.join(self)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._follow(send)
+            try:
+                await self._follow(send)
+            except psycopg.Error as error:  # the reader comes again with its last id
+                log.warning("a stream was interrupted: %s", error)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             if not self._gone:
@@ -302,17 +307,18 @@ LastIdParameter = Annotated[str | None, Query(alias="Last-Event-ID", description
 def router(hub: Hub, db: Database, path: str) -> APIRouter:
     """The route, described for the OpenAPI document."""
     routes = APIRouter(tags=["charging-network-v1"])
-    responses: dict[int | str, dict[str, Any]] = {
+    responses: Answers = {
         200: {
             "description": "Status changes; each event's `id` is a cursor.", "headers": HEADERS,
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        400: {"description": "A parameter is wrong.", "content": TEXT},
-        429: TOO_MANY,
+        **WRONG,
         410: {"description": "The Last-Event-ID is too old: start anew.", "content": TEXT},
-        503: {"description": "Too many listeners: try again later.", "content": TEXT},
+        **ALWAYS,
+        503: {**ALWAYS[503], "description": "Too many listeners: try again later."},
     }  # fmt: skip
 
+    @routes.head(path, include_in_schema=False)
     @routes.get(path, responses=responses, response_class=Response, summary="Status changes as server-sent events", operation_id="stream")
     async def stream(
         request: Request, last_event_id: LastId = None, last_event_id_query: LastIdParameter = None,
@@ -324,14 +330,19 @@ def router(hub: Hub, db: Database, path: str) -> APIRouter:
             since = None if given is None else read_cursor(given)
         except BadParameter as error:
             return plain(str(error), 400)
-        if hub.closing:  # to EventSource an end means: again; a status like 503 would mean: never
-            return Response("retry: 2000\n\n", media_type="text/event-stream")
+        again = Response("retry: 2000\n\n", headers=_STREAM)  # to EventSource an end means: again; a status like 503 would mean: never
+        if hub.closing:
+            return again
         if hub.full:
-            return PlainTextResponse("Too many listeners: try again later", 503, {"Retry-After": "30"}, "text/plain")
+            return plain("Too many listeners: try again later", 503, {"Retry-After": "30"})
         if since is not None:
-            cleared, last, _ = await sql.bounds(db)
+            try:
+                cleared, last, _ = await sql.bounds(db)
+            except psycopg.Error as error:
+                log.warning("a stream could not go on: %s", error)
+                return again
             if not cleared <= since <= last:
                 return plain(GONE, 410)
-        return Stream(hub, db, chosen, since)
+        return Response(headers=_STREAM) if request.method == "HEAD" else Stream(hub, db, chosen, since)
 
     return routes
