@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,24 @@ async def test_a_session_persists(broker: EmbeddedBroker, publisher: Reader, log
     second = await Reader("lasting", login, clean=False).connect(broker)
     assert await second.next() == (TOPIC, b"missed")
     await second.client.disconnect()
+
+
+async def test_a_broker_that_dies_is_started_again(broker: EmbeddedBroker) -> None:
+    """On the same port, with the same logins and with the sessions that it kept."""
+    lasting = await Reader("lasting", clean=False).connect(broker, "status-v1/#", qos=1)
+    await lasting.client.disconnect()
+    os.kill(broker.pid, signal.SIGKILL)
+    login = ("publisher", broker.publisher_url.split(":")[2].split("@")[0])
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                publisher = await Reader("publisher", login).connect(broker)
+                break
+    publisher.client.publish(TOPIC, b"{}", qos=1)
+    again = await Reader("lasting", clean=False).connect(broker)
+    assert await again.next() == (TOPIC, b"{}")
+    await again.client.disconnect()
+    await publisher.client.disconnect()
 
 
 def test_a_taken_port_is_told(broker: EmbeddedBroker, tmp_path: Path) -> None:

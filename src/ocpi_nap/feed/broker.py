@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+log = logging.getLogger(__name__)
+
 READER = ("digitraffic", "digitrafficPassword")
 """The documented reader account (contract section 7); anonymous clients are readers too."""
 _PATIENCE = 15.0
+_PAUSE = 1.0
 
 
 class BrokerError(RuntimeError):
@@ -54,7 +59,7 @@ def _die_with_parent() -> None:
 
 
 class EmbeddedBroker:
-    """Context manager around one NATS server; ``port`` 0 takes a free one."""
+    """Context manager around one NATS server, which is started again when it ends by itself; ``port`` 0 takes a free one."""
 
     def __init__(self, data_dir: Path, *, host: str = "127.0.0.1", port: int = 1883) -> None:
         self._folder = data_dir.expanduser().resolve() / "nats"
@@ -62,6 +67,14 @@ class EmbeddedBroker:
         self.port = port
         self._password = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the server that runs now."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def publisher_url(self) -> str:
@@ -81,20 +94,36 @@ class EmbeddedBroker:
         config = self._folder / "nats.json"
         config.write_text(json.dumps(self._configuration()))
         config.chmod(0o600)
-        log = (self._folder / "nats.log").open("ab")
-        self._process = subprocess.Popen([binary(), "-c", str(config)], stdout=log, stderr=log, preexec_fn=_die_with_parent)
-        log.close()
+        self._process = self._start()
         self._await_ready()
+        self._watcher.start()
         return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "nats.log").open("ab") as output:
+            command = [binary(), "-c", str(self._folder / "nats.json")]
+            return subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_die_with_parent)
+
+    def _watch(self) -> None:
+        """Start it again when it ends by itself."""
+        assert self._process is not None
+        while True:
+            status = self._process.wait()
+            if self._stopping.wait(_PAUSE):
+                return
+            log.error("the MQTT broker ended by itself (exit status %s) and is started again", status)
+            self._process = self._start()
+            if self._stopping.is_set():
+                self._process.terminate()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process is not None
+        self._stopping.set()
         self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
+        self._watcher.join(10)
+        if self._watcher.is_alive():
             self._process.kill()
-            self._process.wait()
+            self._watcher.join()
 
     def _secret(self) -> str:
         path = self._folder / "publisher.password"
