@@ -112,18 +112,25 @@ async def test_what_a_change_says(ocpi: Ocpi, api: Api) -> None:
 
 
 async def test_platforms_onboarded_together(ocpi: Ocpi, api: Api) -> None:
-    """Each of their locations is told once, although a look at the platforms finds it before the change feed comes to it."""
+    """Each of their objects is told once, although a look at the platforms finds it before the change feed comes to it; what changes
+    after that look is told."""
     app, _, teller = await _prepared(ocpi, api)
     cursor = await _cursor(app)
     for number in range(3):
         token = await ocpi.platform("2.2.1", f"P{number}X")
         await ocpi.send("PUT", f"2.2.1/locations/FI/P{number}X/L1", location("2.2.1", 1, f"P{number}X"), token=token)
+        await ocpi.send("PUT", f"2.2.1/tariffs/FI/P{number}X/T1", tariff("2.2.1", f"P{number}X"), token=token)
         async with ocpi.db.transaction() as conn:
             await registry.visible_change(conn)
     await tell(teller)
     found = await call(app, f"{BASE}/changes?since={cursor}")
     told = [(item["kind"], item["change"], item["operator"]) for item in found.json()["changes"]]
-    assert sorted(told) == [("location", "added", f"FI*P{number}X") for number in range(3)]
+    assert sorted(told) == [(kind, "added", f"FI*P{number}X") for kind in ("location", "tariff") for number in range(3)]
+    changed = tariff("2.2.1", "P2X") | {"currency": "SEK", "last_updated": "2026-03-01T10:00:00Z"}
+    await ocpi.send("PUT", "2.2.1/tariffs/FI/P2X/T1", changed, token=token)
+    await tell(teller)
+    (item,) = (await call(app, f"{BASE}/changes?since={found.json()['cursor']}")).json()["changes"]
+    assert (item["change"], item["tariff"]["currency"]) == ("changed", "SEK")
 
 
 async def test_operators_that_come_and_go(ocpi: Ocpi, api: Api) -> None:

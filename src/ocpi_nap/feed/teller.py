@@ -163,6 +163,8 @@ class Teller(Leader):
         self._environments = list(publish_environments)
         self._registry_seen: str | None = None
         """Snapshot of the last look at operators and platforms: what it includes needs no other look."""
+        self._tariffs_seen: dict[int, str] = {}
+        """Snapshots in which such looks told tariffs: changes of theirs that these include are told."""
 
     async def work(self, conn: sql.Conn, stop: asyncio.Event) -> None:
         """Tell what changed, a batch at a time."""
@@ -201,6 +203,15 @@ class Teller(Leader):
         """Whether operators or platforms changed after they were looked at: platforms that are onboarded together cost one look."""
         return row.kind == "registry" and (self._registry_seen is None or not includes(self._registry_seen, row.xid))
 
+    def _untold(self, row: ChangeRow) -> bool:
+        """Whether a change of a tariff is still to be told."""
+        if row.tariff_pk is None:
+            return False
+        if includes(self._tariffs_seen.get(row.tariff_pk, "0:0:"), row.xid):
+            return False
+        self._tariffs_seen.pop(row.tariff_pk, None)
+        return True
+
     async def _tell(self, conn: sql.Conn, rows: Sequence[ChangeRow]) -> None:
         """Statuses and objects, in order."""
         async with conn.transaction():
@@ -211,7 +222,7 @@ class Teller(Leader):
             described = {row.location_pk for row in rows if row.kind in ("location", "location-new") and not _told(row, told)}
             judged = await sql.judged_locations(conn, self._environments, sorted(looks)) if looks else {}
             draft = Draft(told, judged, snapshot)
-            tariffs = await self._tariffs(conn, sorted({row.tariff_pk for row in rows if row.tariff_pk is not None}))
+            tariffs = await self._tariffs(conn, sorted({row.tariff_pk or 0 for row in rows if self._untold(row)}))
             for row in rows:
                 if row.tariff_pk is not None:
                     draft.events += tariffs.pop(row.tariff_pk, [])
@@ -273,10 +284,11 @@ class Teller(Leader):
         for part in (*_parts(going), *_parts(coming)):
             async with conn.transaction():
                 await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                head = await sql.head(conn)
+                head, snapshot = await sql.head(conn), await sql.snapshot(conn)
                 events = await self._tariffs(conn, part)
                 await sql.write(conn, head, [event for pk in part for event in events.get(pk, [])])
                 await sql.advance(conn, head)
+            self._tariffs_seen |= dict.fromkeys(events, snapshot)
         async with conn.transaction():
             head = await sql.head(conn)
             head.started = True
