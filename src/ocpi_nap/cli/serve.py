@@ -35,6 +35,8 @@ from ocpi_nap.store.database import Database
 
 log = logging.getLogger(__name__)
 _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
+_HEALTHY_WITHIN = 30
+"""Seconds in which a worker must answer, else it is started again: on a busy machine it takes longer than the usual five to begin."""
 
 
 def run(host: str, port: int, workers: int) -> None:
@@ -60,6 +62,7 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
+            timeout_worker_healthcheck=_HEALTHY_WITHIN,
             ws_max_size=1 << 18, proxy_headers=False,
         )  # fmt: skip
 
