@@ -17,7 +17,7 @@ import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
 from ocpi_nap.cli import rendering
-from ocpi_nap.cli.children import Child, orphaned
+from ocpi_nap.cli.children import children, orphaned
 from ocpi_nap.cli.context import database_dsn, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
@@ -35,6 +35,9 @@ from ocpi_nap.store.database import Database
 
 log = logging.getLogger(__name__)
 _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
+_START_SECONDS = 120
+"""A worker says that it is there once it has read its modules: on a busy machine that takes longer than the five seconds after which
+the server would take it for hung, kill it and begin again."""
 
 
 def run(host: str, port: int, workers: int) -> None:
@@ -53,8 +56,7 @@ def run(host: str, port: int, workers: int) -> None:
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
         rendering.prepare(settings)
-        for command in ("jobs", "feed"):
-            stack.callback(Child(command).stop)
+        stack.enter_context(children("jobs", "feed"))
         print(
             f"Serving on http://{host}:{port} (API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {broker} and /mqtt)",
             flush=True,
@@ -62,7 +64,7 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
-            ws_max_size=1 << 18, proxy_headers=False,
+            ws_max_size=1 << 18, proxy_headers=False, timeout_worker_healthcheck=_START_SECONDS,
         )  # fmt: skip
 
 
