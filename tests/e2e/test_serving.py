@@ -255,7 +255,7 @@ async def test_a_killed_background_process(nap: Nap) -> None:
     await nap.cli("platform", "pause", "acme")
     await nap.cli("platform", "register", "acme")
     password = re.findall(r"Password: (\S+)", await nap.cli("user", "add", "maija", "--role", "operator"))[0]
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
 
         async def page(path: str, **form: str) -> tuple[str, str]:
             """A page, or the answer to a form of it; and whether the task is over."""
