@@ -54,6 +54,16 @@ class Nap:
         self.process.terminate()
         return self.process.wait(20)
 
+    def child(self, command: str) -> int | None:
+        """Process id of the node's process beside the workers: `feed` or `jobs`."""
+        folder = f"OCPI_NAP_DATA_DIR={self.environment['OCPI_NAP_DATA_DIR']}\0".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                named = f"ocpi_nap\0{command}\0".encode() in (process / "cmdline").read_bytes()
+                if named and folder in (process / "environ").read_bytes() + b"\0":
+                    return int(process.name)
+        return None
+
     async def cli(self, *arguments: str, status: int = 0) -> str:
         """Run one command; returns its standard output (or error, when a failure is expected)."""
         process = await asyncio.create_subprocess_exec(

@@ -69,12 +69,14 @@ class Cpo:
         self.tariffs = [tariff(version)]
         self.callbacks: list[int] = []
         self.url = ""
+        self.extra_endpoints: list[dict[str, str]] = []
         self._runner: web.AppRunner | None = None
         self.session: aiohttp.ClientSession
 
     async def start(self) -> Cpo:
         app = web.Application()
         app.router.add_get("/versions", self._versions)
+        app.router.add_get("/page", self._page)
         app.router.add_get("/details", self._details)
         app.router.add_route("*", "/credentials", self._credentials)
         app.router.add_get("/locations", self._list)
@@ -99,6 +101,9 @@ class Cpo:
     def _authorised(self, request: web.Request) -> bool:
         return request.headers.get("Authorization") in [self.header(t)["Authorization"] for t in (self.token_a, self.token_c)]
 
+    async def _page(self, request: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
     async def _versions(self, request: web.Request) -> web.Response:
         if not self._authorised(request):
             return web.json_response({"status_code": 2000}, status=401)
@@ -108,7 +113,7 @@ class Cpo:
         if not self._authorised(request):
             return web.json_response({"status_code": 2000}, status=401)
         names = ("credentials", "locations", "tariffs")
-        endpoints = [{"identifier": name, "role": "SENDER", "url": f"{self.url}/{name}"} for name in names]
+        endpoints = [{"identifier": name, "role": "SENDER", "url": f"{self.url}/{name}"} for name in names] + self.extra_endpoints
         return web.json_response({**OK, "data": {"version": self.version, "endpoints": endpoints}})
 
     async def _credentials(self, request: web.Request) -> web.Response:

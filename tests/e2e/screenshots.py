@@ -21,14 +21,17 @@ pytestmark = needs_chromium
 FOLDER = Path(os.environ.get("SCREENSHOTS", "build/screenshots"))
 _A = SimulatedOperator("KAL", "Kaleva Lataus", "https://kaleva.example")
 _B = SimulatedOperator("SUO", "Suomu Pikalataus", "https://suomu.example")
+_C = SimulatedOperator("LAP", "Lappi Lataus", "https://lappi.example")
 SPECS = (
     PlatformSpec("kaleva", NetworkSpec("2.2.1", (_A,), 120, 400, 420, 20, 7), "FI", "KLV", "kaleva-token", "base64", 100, 8.0),
     PlatformSpec("suomu", NetworkSpec("2.3.0", (_B,), 80, 250, 260, 20, 8), "FI", "SUO", "suomu-token", "base64", 100, 8.0,
                  ("enums-unknown", "coordinates-zero", "standard-unknown")),
+    PlatformSpec("lappi", NetworkSpec("2.2.1", (_C,), 5, 10, 10, 2, 9), "FI", "LAP", "lappi-token", "base64", 100, 1.0, ("relative-urls",)),
 )
 PAGES = {
     "onboarding": "/onboarding", "missing": "/console-is-not-here/", "platforms": "/console/platforms",
-    "platform": "/console/platforms/kaleva", "platform-failed": "/console/platforms/pohjola", "record": "/console/platforms/kaleva/edit",
+    "platform": "/console/platforms/kaleva", "platform-failed": "/console/platforms/pohjola", "crawls": "/console/platforms/kaleva/crawls",
+    "record": "/console/platforms/kaleva/edit",
     "new-platform": "/console/new-platform", "requests": "/console/requests", "request": "/console/requests/1",
     "operators": "/console/operators", "register": "/console/operators/FI*KAL", "register-import": "/console/operators/import",
     "register-location": "/console/operators/FI*KAL?location=KAL-00001",
@@ -41,7 +44,8 @@ PAGES = {
 
 MAPS = {
     "map": "/", "map-town": "/?at=60.1899,24.9384,10.4", "map-filters": "/?connector=ccs&power=50&free=1",
-    "map-location": "/?loc=FI*KAL*KAL-00001", "map-gone": "/?loc=FI*KAL*nowhere",
+    "map-near": "/?at=60.45,22.6,9", "map-location": "/?loc=FI*KAL*KAL-00001", "map-location-fi": "/?loc=FI*KAL*KAL-00003&lang=fi",
+    "map-gone": "/?loc=FI*KAL*nowhere&lang=sv",
 }  # fmt: skip
 
 
@@ -68,7 +72,7 @@ async def apply(page: Page, nap: Nap, url: str) -> None:
     await page.goto(f"{nap.url}/onboarding")
     values = {"company": "Lappi Energia Oy", "contact": "Aino Mäkelä", "email": "ocpi@lappi.example", "party_id": "LAP",
               "op0_party_id": "LAP", "op0_name": "Lappi Lataus", "op0_url": "https://lappi.example", "test_versions_url": url,
-              "test_token": "token-of-lappi", "message": "Our test platform is reset every night."}  # fmt: skip
+              "test_token": SPECS[2].token_a, "message": "Our test platform is reset every night."}  # fmt: skip
     for name, value in values.items():
         await page.locator(f"[name={name}]").fill(value)
     await page.locator("#check-test .notice").wait_for(timeout=30_000)
@@ -76,6 +80,25 @@ async def apply(page: Page, nap: Nap, url: str) -> None:
     await page.get_by_role("button", name="Send the request").click()
     await page.get_by_text("We have received your request").wait_for()
     await shoot(page, "onboarding-status")
+
+
+async def shoot_errors(page: Page, nap: Nap) -> None:
+    """Forms with all that can be wrong in them."""
+    await page.goto(f"{nap.url}/onboarding")
+    await page.get_by_role("button", name="Send the request").click()
+    await page.get_by_text("Nothing was sent yet").wait_for()
+    await shoot(page, "onboarding-errors")
+    await page.goto(f"{nap.url}/console/new-platform")
+    await page.locator("form.record").evaluate("form => { form.noValidate = true; }")
+    for name, value in {"name": "two words", "versions_url": "cpo.example", "token": "with space", "operators": "Lappi Lataus"}.items():
+        await page.locator(f"[name={name}]").fill(value)
+    await page.get_by_role("button", name="Add the platform").click()
+    await page.get_by_text("Nothing was saved").wait_for()
+    await shoot(page, "new-platform-errors")
+    await page.goto(f"{nap.url}/console/account")
+    await page.get_by_role("button", name="Set up").click()
+    await page.get_by_text("Scan this").wait_for()
+    await shoot(page, "account-code")
 
 
 async def shoot(page: Page, name: str) -> None:
@@ -117,12 +140,18 @@ async def test_pictures(nap: Nap) -> None:
                       "toilet=no", "--by", "Maija M.", "--source", "form of 2 March")  # fmt: skip
         await nap.cli("register", "set", "FI*KAL", "toilet=yes", "--location", "KAL-00001", "--by", "Maija M.", "--source", "photograph")
         page = await (await browser.new_context(locale="en-GB", timezone_id="Europe/Helsinki", reduced_motion="reduce")).new_page()
-        await apply(page, nap, platforms[0].versions_url)
+        await apply(page, nap, platforms[2].versions_url)
         await page.goto(f"{nap.url}/console")
         await shoot(page, "sign-in")
         await sign_in(page, nap.url, "maija", password)
         for name, path in PAGES.items():
             await page.goto(nap.url + path)
             await shoot(page, name)
+        await shoot_errors(page, nap)
+        await page.goto(f"{nap.url}/console/platforms/pohjola/edit")
+        await page.context.clear_cookies()
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_text("signed out").wait_for()
+        await shoot(page, "signed-out")
         for name, path in MAPS.items():
             await shoot_map(browser, nap.url + path, name)

@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 import jsonschema
 import pytest
+from aiohttp import web
 from cryptography import x509
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
@@ -260,16 +261,6 @@ async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
     await cpo.stop()
 
 
-def _renderer(nap: Nap) -> int | None:
-    """Process id of the node's process that renders."""
-    folder = f"OCPI_NAP_DATA_DIR={nap.environment['OCPI_NAP_DATA_DIR']}\0".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if b"ocpi_nap\0feed" in (process / "cmdline").read_bytes() and folder in (process / "environ").read_bytes() + b"\0":
-                return int(process.name)
-    return None
-
-
 async def test_a_killed_renderer(nap: Nap) -> None:
     """It is started again and goes on; meanwhile what was rendered is served; the snapshots are listed."""
     cpo = await Cpo("2.3.0", count=2).start()
@@ -281,7 +272,7 @@ async def test_a_killed_renderer(nap: Nap) -> None:
     async with asyncio.timeout(60):
         while await count(nap, "locations", "features") < 2:
             pass
-        first = _renderer(nap)
+        first = nap.child("feed")
         assert first is not None
         os.kill(first, signal.SIGKILL)
         status, _, body = await read(nap, f"{API}/locations")
@@ -290,11 +281,69 @@ async def test_a_killed_renderer(nap: Nap) -> None:
         for path in ("locations/statuses", "locations/statuses/all"):
             while b"CHARGING" not in (await read(nap, f"{API}/{path}"))[2]:
                 pass
-    assert _renderer(nap) not in (None, first)
+    assert nap.child("feed") not in (None, first)
     listed = {row["name"]: row for row in json.loads(await nap.cli("snapshots", "list", "--json"))}
     assert (listed["locations-1"]["rows"], listed["locations-1"]["held_rows"]) == (2, None)
     assert "locations-1: 2 rows" in await nap.cli("snapshots", "list")
     assert "will be published" in await nap.cli("snapshots", "release")
+    await cpo.stop()
+
+
+class _Halting(Cpo):
+    """Keeps the second page of its locations waiting until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__("2.2.1", count=5, page=2)
+        self.halted, self.go = asyncio.Event(), asyncio.Event()
+
+    async def _list(self, request: web.Request) -> web.Response:
+        if request.path == "/locations" and request.query.get("offset", "0") != "0":
+            self.halted.set()
+            await self.go.wait()
+        return await super()._list(request)
+
+
+async def test_a_killed_background_process(nap: Nap) -> None:
+    """A pull that somebody started in the console is taken over, ends, and the console tells what became of it."""
+    cpo = await _Halting().start()
+    await nap.cli(
+        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus",
+    )  # fmt: skip
+    await nap.cli("platform", "pause", "acme")
+    await nap.cli("platform", "register", "acme")
+    password = re.findall(r"Password: (\S+)", await nap.cli("user", "add", "maija", "--role", "operator"))[0]
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+
+        async def page(path: str, **form: str) -> tuple[str, str]:
+            """A page, or the answer to a form of it; and whether the task is over."""
+            async with session.get(f"{nap.url}/console/{path}") as answer:
+                text = await answer.text()
+            if form:
+                form["csrf"] = re.findall(r'name="csrf" value="([^"]+)"', text)[0]
+                async with session.post(f"{nap.url}/console/{form.pop('to')}", data=form) as answer:
+                    assert answer.status == 200, await answer.text()
+                    return await answer.text(), ""
+            return text, answer.headers.get("X-Poll", "")
+
+        await page("sign-in", to="sign-in", name="maija", password=password)
+        await page("platforms/acme", to="platforms/acme/pull", full="1")
+        async with asyncio.timeout(150):
+            await cpo.halted.wait()
+            first = nap.child("jobs")
+            assert first is not None
+            assert ">running<" in (await page("platforms/acme/task"))[0]
+            os.kill(first, signal.SIGKILL)
+            cpo.go.set()
+            told, over = "", ""
+            while over != "done":
+                told, over = await page("platforms/acme/task")
+        assert "ended in the middle; it is done anew" in told and ">done<" in told
+        assert "Locations: <strong>5</strong> of 5" in told
+        assert nap.child("jobs") not in (None, first)
+        assert await count(nap, "locations", "features") == 5
+        history = (await page("platforms/acme/crawls"))[0]
+        assert ">complete<" in history and "its process ended in the middle" in history and ">running<" not in history
     await cpo.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -38,11 +39,15 @@ class Site:
 
     async def form(self, page: str, action: str, **values: str) -> httpx2.Response:
         """Open a page and send its form with this action, the hidden fields as they are there."""
-        text = (await self.client.get(page)).text
+        return await self.send((await self.client.get(page)).text, action, page, **values)
+
+    async def send(self, text: str, action: str, page: str = "the page", **values: str) -> httpx2.Response:
+        """Send a form of a page that was read before, as a browser does."""
         found = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', text, re.DOTALL)
         assert found is not None, f"{page} has no form for {action}: {text[:2000]}"
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', found[0]))
-        return await self.client.post(action, data={**hidden, **values})
+        data = {**{name: html.unescape(value) for name, value in hidden.items()}, **values}
+        return await self.client.post(action, data=data, headers={"origin": URL})
 
     async def sign_in(self, role: Role = "admin", name: str = "") -> str:
         """Make an account and sign in; returns the name."""

@@ -9,6 +9,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -266,9 +267,62 @@ async def test_details_resolve_prices_and_hours(site: Site, cpo: Cpo) -> None:
     assert "0.502 € / kWh" in text and "incl. VAT 25.5%" in text
     assert "after 180 min" in text and "Mon–Wed, Fri" in text and "08:00–24:00" in text and "excl. VAT" in text
     assert "<dt>Mon–Fri</dt><dd>07:00–21:00</dd>" in text and "<dt>Sun</dt><dd>10:00–16:00</dd>" in text
+    assert "otherwise" not in text
     assert "FI*ABC*E1" in text and "FI*ABC*E9" not in text and "Free" in text and "In use" in text and "22 kW" in text
     finnish = (await site.client.get("/map/location?ref=FI*ABC*L1&lang=fi")).text
     assert "0,502\u00a0€ / kWh" in finnish and "ma–ke, pe" in " ".join(finnish.split())
+
+
+async def test_prices_of_several_tariffs_are_told_apart(site: Site, cpo: Cpo) -> None:
+    """Each stands with its connectors; one that is over, or not yet begun, is not shown."""
+    def priced(identity: str, price: float, **more: Any) -> dict[str, Any]:
+        component = {"type": "ENERGY", "price": price, "step_size": 1}
+        return tariff("2.2.1") | {"id": identity, "elements": [{"price_components": [component]}]} | more
+
+    bounds = {"min_price": {"excl_vat": 1, "incl_vat": 1.25}, "max_price": {"excl_vat": 40}}
+    await cpo.put(priced("AC", 0.25, **bounds), "tariffs")
+    await cpo.put(priced("OLD", 0.11, end_date_time="2026-01-02T00:00:00Z"), "tariffs")
+    await cpo.put(priced("SOON", 0.12, start_date_time="2999-01-02T00:00:00Z"), "tariffs")
+    slow, fast = evse(1), evse(2, "AVAILABLE", ("IEC_62196_T2_COMBO", 150_000), ("CHADEMO", 50_000))
+    slow["connectors"][0]["tariff_ids"] = ["ac", "OLD", "SOON"]
+    for connector in fast["connectors"]:
+        connector["tariff_ids"] = ["DC"]
+    night = {"price_components": [{"type": "ENERGY", "price": 0.15, "step_size": 1}], "restrictions": {"start_time": "22:00"}}
+    by_day = {"price_components": [{"type": "ENERGY", "price": 0.75, "step_size": 1}, {"type": "FLAT", "price": 1, "step_size": 1}]}
+    await cpo.put(priced("DC", 0.75) | {"elements": [night, by_day]}, "tariffs")
+    await cpo.put(place("L1", slow, fast))
+    text = " ".join((await site.client.get("/map/location?ref=fi*abc*l1&lang=en")).text.split())
+    shown = [re.sub(r"<[^>]+>| +", " ", part) for part in text.split('<div class="tariff">')[1:]]
+    assert len(shown) == 2 and "0.11" not in text and "0.12" not in text
+    assert "CCS 150 kW, CHAdeMO 50 kW" in " ".join(shown[0].split()) and "0.75" in shown[0]
+    told = [" ".join(part.split()) for part in shown[0].split("excl. VAT")]
+    assert told[1:3] == ["Energy otherwise 0.75 € / kWh", "Session fee 1.00 € / session"]
+    assert "Type 2 22 kW" in " ".join(shown[1].split()) and "0.25" in shown[1]
+    assert "At least" in shown[1] and "1.25" in shown[1] and "incl. VAT" in shown[1] and "At most" in shown[1] and "40.00" in shown[1]
+
+
+async def test_days_that_differ_from_the_usual_hours(site: Site, cpo: Cpo) -> None:
+    """Whole days, a part of a day and a night, in the location's own time; what is past or far ahead is left out."""
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=10)
+
+    def period(begin: datetime, end: datetime) -> dict[str, str]:
+        return {"period_begin": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "period_end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+
+    hour = timedelta(hours=1)
+    hours = {
+        "twentyfourseven": True,
+        "exceptional_closings": [
+            period(day, day + 72 * hour), period(day - 900 * hour, day - 800 * hour), period(day + 9000 * hour, day + 9001 * hour),
+        ],
+        "exceptional_openings": [period(day + 106 * hour, day + 110 * hour), period(day + 140 * hour, day + 150 * hour)],
+    }  # fmt: skip
+    await cpo.put(place("L1", evse(1), opening_times=hours, time_zone="UTC", directions=[{"language": "en", "text": "Behind the shop"}]))
+    text = " ".join((await site.client.get("/map/location?ref=FI*ABC*L1&lang=en")).text.split())
+    dates = [f"{date.day}/{date.month}" for date in (day + n * 24 * hour for n in range(7))]
+    assert re.findall(r"<dt>(\d+/[^<]*)</dt><dd>([^<]+)</dd>", text) == [
+        (f"{dates[0]}–{dates[2]}", "closed"), (dates[4], "10:00–14:00"), (f"{dates[5]} 20:00–{dates[6]} 06:00", "open"),
+    ]  # fmt: skip
+    assert "Behind the shop" in text
 
 
 async def test_details_without_price_or_with_marks(site: Site, cpo: Cpo) -> None:
@@ -407,3 +461,10 @@ async def test_outlines(site: Site) -> None:
     answer = await site.client.get("/map/outlines/5/18/9")
     assert answer.status_code == 200 and "land" in mapbox_vector_tile.decode(answer.content)
     assert (await site.client.get("/map/outlines/6/0/0")).status_code == 204
+    x, y = grid.project(HELSINKI[1], HELSINKI[0])
+    near = await site.client.get(f"/map/municipalities/7/{int(x * 128)}/{int(y * 128)}")
+    lines = mapbox_vector_tile.decode(near.content)["municipalities"]["features"]
+    assert near.status_code == 200 and len(near.content) < 100_000 and all("Line" in line["geometry"]["type"] for line in lines)
+    assert (await site.client.get("/map/municipalities/7/0/0")).status_code == 204
+    assert (await site.client.get("/map/municipalities/8/0/0")).status_code == 404
+    assert "CC BY 4.0" in (await site.client.get("/")).text

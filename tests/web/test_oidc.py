@@ -37,7 +37,7 @@ def options(provider: str) -> SiteOptions:
 
 async def at_provider(site: Site, sub: str, **answer: str) -> str:
     """Start at our button, answer the provider's form; returns where it sends the browser back to."""
-    start = await site.client.get("/console/oidc/start")
+    start = await site.client.get("/console/oidc/start?next=/console/issues%3Fkind%3Drefused")
     assert start.status_code == 302
     asked = parse_qs(urlsplit(start.headers["location"]).query)
     assert asked["code_challenge_method"] == ["S256"] and asked["state"] and asked["nonce"]
@@ -50,7 +50,7 @@ async def at_provider(site: Site, sub: str, **answer: str) -> str:
 async def test_the_claim_gives_the_role(site: Site) -> None:
     assert "City account" in (await site.client.get("/console/sign-in")).text
     answer = await site.client.get(await at_provider(site, "s-aino"))
-    assert answer.status_code == 303, answer.text
+    assert answer.status_code == 303 and answer.headers["location"] == "/console/issues?kind=refused", answer.text
     page = (await site.client.get("/console/account")).text
     assert "aino" in page and "operator" in page and "OpenID Connect" in page
     assert ("aino", "signed in", "OpenID Connect") in await site.acts()

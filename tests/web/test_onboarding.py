@@ -99,6 +99,31 @@ async def test_operators_are_added_without_losing_anything(site: Site) -> None:
     assert sent.status_code == 303
 
 
+async def test_another_language_takes_the_answers_along(site: Site) -> None:
+    page = (await site.client.get("/onboarding")).text
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', page)[0]
+    swedish = await site.client.post("/onboarding?lang=sv", data={"csrf": csrf, **ANSWERS, "step": "language"})
+    assert swedish.status_code == 200 and '<html lang="sv">' in swedish.text and "Acme Charging Oy" in swedish.text
+    assert "test_kept" in swedish.text and TOKEN not in swedish.text and 'class="error"' not in swedish.text
+
+
+async def test_a_page_that_was_open_too_long_loses_nothing(site: Site) -> None:
+    page = (await site.client.get("/onboarding")).text
+    site.client.cookies.clear()
+    old = await site.send(page, "/onboarding", **ANSWERS)
+    assert old.status_code == 409 and "open for too long" in old.text and "Acme Charging Oy" in old.text and TOKEN not in old.text
+    kept = dict(re.findall(r'<input type="hidden" name="(\w+)"[^>]*? value="([^"]*)"', old.text))
+    again = await site.send(old.text, "/onboarding", **{**ANSWERS, **kept, "test_token": ""})
+    assert again.status_code == 303, again.text
+    row = await site.db.fetch_one("SELECT test_token FROM onboarding_request")
+    assert row is not None and site.registry.vault.unseal(row[0]) == TOKEN
+    site.client.cookies.clear()
+    foreign = await site.client.post("/onboarding", data=ANSWERS)
+    assert foreign.status_code == 403 and "Acme" not in foreign.text
+    finnish = await site.client.post("/onboarding?lang=fi", data=ANSWERS)
+    assert "vanhentunut" in finnish.text
+
+
 async def test_the_page_in_three_languages(site: Site) -> None:
     texts = {code: (await site.client.get(f"/onboarding?lang={code}")).text for code in ("en", "fi", "sv")}
     assert "Versions URL" in texts["en"] and "Alustan maatunnus" in texts["fi"] and "Laddplattform" in texts["sv"].title()
@@ -115,6 +140,16 @@ async def test_checks_tell_what_works(site: Site, cpo: Cpo) -> None:
     assert "asks for a token" in await check(site, versions_url=url, token="")
     assert "404" in await check(site, versions_url=f"{cpo.url}/nowhere", token=cpo.token_a)
     assert await check(site, versions_url="", token="") == ""
+
+
+async def test_what_the_checker_finds_is_told(site: Site, cpo: Cpo) -> None:
+    """A platform that works and departs from OCPI is told what to mend; a web page is no platform."""
+    cpo.extra_endpoints = [{"identifier": "tokens", "url": "/relative"}]
+    told = await check(site, versions_url=f"{cpo.url}/versions", token=cpo.token_a, token_encoding="base64")
+    assert "It works" in told and "To mend before production" in told
+    assert "URLs are absolute." in told and "Write URLs with https and host." in told
+    for token in ("", "t"):
+        assert "not as OCPI has it" in await check(site, versions_url=f"{cpo.url}/page", token=token)
 
 
 async def test_all_that_does_not_answer_looks_alike(site: Site, registry_public: Registry) -> None:
@@ -199,7 +234,7 @@ async def test_a_refusal_needs_a_reason_which_the_cpo_reads(site: Site) -> None:
     assert (await site.form("/console/requests/1", "/console/requests/1/refuse", reason="")).status_code == 422
     assert (await site.form("/console/requests/1", "/console/requests/1/refuse", reason="No <data> in Finland")).status_code == 303
     status = (await site.client.get(link)).text
-    assert "not approved" in status and "No &lt;data&gt; in Finland" in status
+    assert "not approved" in status and "No &lt;data&gt; in Finland" in status and 'href="/onboarding"' in status
     for act in ("approve", "refuse"):
         late = await site.client.post(f"/console/requests/1/{act}", data={"csrf": csrf, "reason": "x", "name_test": "a"})
         assert late.status_code == 409 and "was faster" in late.text

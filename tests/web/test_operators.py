@@ -86,6 +86,10 @@ async def test_errors_of_facts_stand_beside_their_field(site: Site, ocpi: Ocpi) 
         error = re.search(rf'id="e-{field}">.*?</svg>\s*(.*?)</p>', answer.text, re.DOTALL)
         assert error is not None and words in error[1]
     assert answer.text.count('class="error"') == 3 and await held(site) == {}
+    csrf = re.findall(r'name="csrf" value="([^"]*)"', answer.text)[0]
+    files = {"file": ("facts.csv", b"operator,toilet\nFI*ABC,yes\n", "text/csv")}
+    longest = await site.client.post(IMPORT, data={"csrf": csrf, "source": "x" * 201}, files=files)
+    assert longest.status_code == 422 and 'id="e-source"' in longest.text and await held(site) == {}
 
 
 async def test_the_second_of_two_editors_of_facts_is_told(site: Site, ocpi: Ocpi) -> None:
@@ -98,6 +102,11 @@ async def test_the_second_of_two_editors_of_facts_is_told(site: Site, ocpi: Ocpi
     assert told.status_code == 409 and "Somebody else changed" in told.text
     assert 'value="Second Oy"' in told.text and "Now <strong>First Oy</strong>" in told.text
     assert await held(site) == {("", "legal_name"): ("First Oy", name, "console")}
+    # Whoever had an error to mend meanwhile is told as well.
+    wrong = await site.client.post(PAGE, data={**hidden, "legal_name": "Second Oy", "helpdesk_phone": "no"})
+    seen = re.findall(r'name="version" value="([^"]*)"', wrong.text)[0]
+    assert wrong.status_code == 422 and seen == hidden["version"]
+    assert (await site.client.post(PAGE, data={**hidden, "version": seen, "legal_name": "Second Oy"})).status_code == 409
     version = re.findall(r'name="version" value="([^"]*)"', told.text)[0]
     assert (await site.client.post(PAGE, data={**hidden, "version": version, "legal_name": "Second Oy"})).status_code == 303
     assert await held(site) == {("", "legal_name"): ("Second Oy", name, "console")}

@@ -19,6 +19,7 @@ from ocpi_nap.registry.hints import Hints
 from ocpi_nap.store import crawls
 from ocpi_nap.store import registry as registry_sql
 from ocpi_nap.store.activity import count_operators
+from ocpi_nap.store.tasks import load_task
 from ocpi_nap.web.console.settings import GROUPS
 from tests.web.conftest import Site
 
@@ -64,7 +65,7 @@ async def test_a_platform_is_added_and_shown(site: Site) -> None:
     await add_acme(site)
     listed = (await site.client.get("/console/platforms")).text
     assert "acme" in listed and "FI*ABC" in listed and "not registered" in listed
-    page = (await site.client.get("/console/platforms/acme")).text
+    page = (await site.client.get("/console/platforms/acme")).text.replace("<wbr>", "")
     assert "http://127.0.0.1:9/versions" in page and "Acme Charging" in page and "token-a-of-acme" not in page
     assert (name, "added platform", "acme") in await site.acts()
     assert (await site.client.get("/console/platforms/nobody")).status_code == 404
@@ -72,7 +73,7 @@ async def test_a_platform_is_added_and_shown(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),
-    [("name", "two words", "one word"), ("versions_url", "ftp://x", "absolute"), ("token", "with space", "visible ASCII"),
+    [("name", "two words", "One word"), ("versions_url", "ftp://x", "absolute"), ("token", "with space", "visible ASCII"),
      ("party_id", "A B", ""), ("operators", "nonsense", ""), ("set_page_size", "many", ""), ("set_page_size", "0", "at least 1")],
 )  # fmt: skip
 async def test_errors_stand_beside_their_field_and_nothing_is_lost(site: Site, field: str, value: str, words: str) -> None:
@@ -85,6 +86,27 @@ async def test_errors_stand_beside_their_field_and_nothing_is_lost(site: Site, f
     assert error is not None and words in error[1], answer.text
     assert ('value="777"' in answer.text and "Acme Charging" in answer.text) or field == "operators"
     assert await site.registry.platforms() == []
+
+
+async def test_all_that_is_wrong_is_told_at_once(site: Site) -> None:
+    await site.sign_in("operator")
+    page = (await site.client.get("/console/new-platform")).text
+    wrong = {"name": "two words", "versions_url": "https://[x/", "token": "with space", "party_id": "A B", "operators": "nonsense\nFI*ABC;",
+             "set_page_size": "0", "set_max_pages": "", "set_crawl_minutes": "-1"}  # fmt: skip
+    sent = {**plain_settings(page), **RECORD, **wrong}
+    answer = await site.form("/console/new-platform", "/console/new-platform", **sent)
+    assert answer.status_code == 422
+    assert set(re.findall(r'id="e-(\w+)"', answer.text)) == set(wrong)
+    assert "One word without spaces or slashes is required." in answer.text
+    for url in ("https://[x/", "https://x:port/", "ftp://x"):
+        alone = await site.form("/console/new-platform", "/console/new-platform", **{**plain_settings(page), **RECORD, "versions_url": url})
+        assert alone.status_code == 422 and 'id="e-versions_url"' in alone.text, url
+    await add_acme(site)
+    edit = "/console/platforms/acme/edit"
+    values = {**plain_settings((await site.client.get(edit)).text), "versions_url": "", "operators": "", "set_page_size": "many"}
+    changed = await site.form(edit, edit, token_encoding="raw", **values)
+    assert changed.status_code == 422
+    assert set(re.findall(r'id="e-(\w+)"', changed.text)) == {"versions_url", "operators", "set_page_size"}
 
 
 async def test_the_second_of_two_editors_is_told(site: Site) -> None:
@@ -220,6 +242,42 @@ async def test_withheld_withdrawals_are_decided(site: Site) -> None:
     assert answer.status_code == 303
     task = await site.db.fetch_one("SELECT arguments FROM task")
     assert task is not None and task[0] == {"full": True, "confirm": True}
+
+
+async def test_the_second_to_decide_on_withdrawals_is_told(site: Site) -> None:
+    await site.sign_in("operator")
+    await add_acme(site)
+    await withholding(site, await connect(site))
+    seen = (await site.client.get("/console/platforms/acme")).text
+    confirming = next(f for f in re.findall(r"<form.*?</form>", seen, re.DOTALL) if "withdraw them" in f)
+    assert (await site.send(seen, "/console/platforms/acme/withheld")).status_code == 303
+    for page, act in ((seen, "withheld"), (confirming, "pull")):
+        late = await site.send(page, f"/console/platforms/acme/{act}")
+        assert late.status_code == 409 and "decided meanwhile" in late.text, act
+    assert await site.db.fetch_all("SELECT 1 FROM task") == []
+
+
+async def test_a_task_whose_process_ended_is_done_anew_and_says_so(site: Site) -> None:
+    await site.sign_in("operator")
+    await add_acme(site)
+    await connect(site)
+    assert (await site.form("/console/platforms/acme", "/console/platforms/acme/pull", full="1")).status_code == 303
+    await site.db.execute("UPDATE task SET state = 'running', started_at = now(), progress = '{\"tariffs\": {\"objects\": 1}}'")
+    await run_task(site.registry, 1)
+    told = (await site.client.get("/console/platforms/acme/task")).text
+    assert "ended in the middle; it is done anew" in told and "incomplete" in told
+
+    # What was over but for the last word is not done twice.
+    for kind, state in (("register", "registered"), ("unregister", "unregistered")):
+        await site.db.execute(
+            "INSERT INTO task (platform_id, kind, arguments, asked_by, state) VALUES (1, %s, '{}', 'a', 'running')", (kind,)
+        )
+        await site.db.execute("UPDATE platform SET state = %s", (state,))
+        row = await site.db.fetch_one("SELECT max(id) FROM task")
+        assert row is not None
+        await run_task(site.registry, row[0])
+        task = await load_task(site.db, row[0])
+        assert task is not None and task.state == "done" and task.lines[-1] == "It had been done already", task
 
 
 async def test_contacts_and_pushes_are_counted(site: Site) -> None:

@@ -119,7 +119,7 @@ async def test_the_second_factor(site: Site) -> None:
     await site.form("/console/account", "/console/sign-out")
 
     half = await site.form("/console/sign-in", "/console/sign-in", name=name, password=PASSWORD)
-    assert half.headers["location"] == "/console/sign-in/code"
+    assert half.headers["location"] == "/console/sign-in/code?next=/console/platforms"
     assert (await site.client.get("/console/account")).status_code == 303, "the password alone opens nothing"
     assert (await site.form("/console/sign-in/code", "/console/sign-in/code", code="000000")).status_code == 403
     code = pyotp.TOTP(secret).now()
@@ -130,8 +130,47 @@ async def test_the_second_factor(site: Site) -> None:
     await site.form("/console/sign-in", "/console/sign-in", name=name, password=PASSWORD)
     again = await site.form("/console/sign-in/code", "/console/sign-in/code", code=code)
     assert again.status_code == 403, "no code works twice"
+    assert 'id="e-code"' in again.text
+    site.client.cookies.clear()
+    asked = (await site.client.get("/console/issues?kind=refused")).headers["location"]
+    half = await site.form(asked, "/console/sign-in", name=name, password=PASSWORD)
     later = pyotp.TOTP(secret).at(int(time.time()) + 30)
-    assert (await site.form("/console/sign-in/code", "/console/sign-in/code", code=later)).status_code == 303
+    done = await site.form(half.headers["location"], "/console/sign-in/code", code=later)
+    assert done.headers["location"] == "/console/issues?kind=refused", "the page that was asked for"
+
+
+async def test_without_any_account_the_page_says_how_to_make_one(site: Site) -> None:
+    assert "user add NAME --role admin" in (await site.client.get("/console/sign-in")).text
+    await site.sign_in()
+    site.client.cookies.clear()
+    assert "user add" not in (await site.client.get("/console/sign-in")).text
+
+
+async def test_what_was_filled_in_outlives_the_session(site: Site) -> None:
+    """Whoever is signed out while filling in a form signs in elsewhere and sends it; another site's form gets nothing kept."""
+    from tests.web.test_platforms import RECORD, plain_settings
+
+    action = "/console/new-platform"
+    name = await site.sign_in("operator")
+    page = (await site.client.get(action)).text
+    entries = {**plain_settings(page), **RECORD, "operators": "FI*ABC;Acme & <Sons>\nFI*ABD;Other"}
+    await site.db.execute("DELETE FROM console_session")
+    out = await site.send(page, action, **entries)
+    assert out.status_code == 401 and "signed out" in out.text and "<Sons>" not in out.text
+    still_out = await site.send(out.text, action)
+    assert still_out.status_code == 401 and "signed out" in still_out.text
+    await site.form("/console/sign-in", "/console/sign-in", name=name, password=PASSWORD)
+    kept = await site.send(still_out.text, action)
+    assert kept.status_code == 409 and f"Send as {name}" in kept.text and await site.registry.platforms() == []
+    assert (await site.send(kept.text, action)).status_code == 303
+    platform = await site.registry.platform("acme")
+    assert [o.name for o in platform.operators] == ["Acme & <Sons>", "Other"]
+    assert await site.registry.outbound(platform, "a") == RECORD["token"]
+
+    password = await site.send(page, "/console/sign-out", password="secret of mine", csrf="old")
+    assert password.status_code == 409 and "secret of mine" not in password.text
+    foreign = await site.client.post(action, data={**entries, "csrf": "x"}, headers={"origin": "https://evil.example"})
+    assert foreign.status_code == 403 and "Acme" not in foreign.text
 
 
 class TestHttps:

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 _PAUSE = 1.0
@@ -34,14 +36,33 @@ class Child:
             log.error("the process `%s` ended by itself (exit status %s) and is started again", self._command, status)
             self._process = self._start()
 
-    def stop(self) -> None:
-        """End it, by force after a while."""
+    def ask_to_stop(self) -> None:
+        """Let it end; `stop` waits for that."""
         self._stopping.set()
         self._process.terminate()
+
+    def stop(self) -> None:
+        """End it, by force after a while."""
+        self.ask_to_stop()
         self._watcher.join(15)
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+@contextmanager
+def children(*commands: str) -> Iterator[None]:
+    """Processes beside what is done meanwhile; they end together."""
+    made: list[Child] = []
+    try:
+        for command in commands:
+            made.append(Child(command))
+        yield
+    finally:
+        for child in made:
+            child.ask_to_stop()
+        for child in made:
+            child.stop()
 
 
 async def orphaned(parent: int, stop: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
 from ocpi_nap.cli import rendering
-from ocpi_nap.cli.children import Child, orphaned
+from ocpi_nap.cli.children import children, orphaned
 from ocpi_nap.cli.context import database_dsn, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
@@ -55,8 +55,7 @@ def run(host: str, port: int, workers: int) -> None:
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
         rendering.prepare(settings)
-        for command in ("jobs", "feed"):
-            stack.callback(Child(command).stop)
+        stack.enter_context(children("jobs", "feed"))
         where = f"API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {urlsplit(broker).netloc} and /mqtt"
         print(f"Serving on http://{host}:{port} ({where})", flush=True)
         uvicorn.run(

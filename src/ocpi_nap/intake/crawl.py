@@ -102,6 +102,7 @@ async def pull(
             on_wait()
             await conn.execute("SELECT pg_advisory_lock(8413, %s)", (platform.id,))
         try:
+            await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
             modules: tuple[Module, ...] = ("tariffs", "locations")
             for module in modules:

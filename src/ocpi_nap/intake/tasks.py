@@ -12,7 +12,7 @@ from pgqueuer import PsycopgDriver, Queries
 
 from ocpi_nap.intake.crawl import ModuleReport, pull
 from ocpi_nap.intake.jobs import TaskJob, ensure_queue
-from ocpi_nap.model.platform import Party, Platform
+from ocpi_nap.model.platform import CONNECTED, Party, Platform
 from ocpi_nap.ocpi.client import Peer
 from ocpi_nap.registry import Registry, RegistryError, handshake
 from ocpi_nap.store import tasks as sql
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _EVERY = 0.5
 """Seconds between two writes of the progress."""
+_INTERRUPTED = "Warning: the process that did this ended in the middle; it is done anew"
 
 
 class TaskRunning(Exception):
@@ -47,7 +48,7 @@ class _Telling:
 
     def __init__(self, registry: Registry, task: Task) -> None:
         self._db, self._task_id = registry.db, task.id
-        self._lines: list[str] = []
+        self._lines = list(task.lines)
         self._progress: dict[str, Any] = {}
         self._new = False
 
@@ -72,7 +73,7 @@ class _Telling:
 
 async def run_task(registry: Registry, task_id: int) -> None:
     """Do what was asked for; how it ended stands in the task."""
-    task = await sql.begin_task(registry.db, task_id)
+    task = await sql.begin_task(registry.db, task_id, _INTERRUPTED)
     platform = await registry.platform_by_id(task.platform_id) if task else None
     if task is None or platform is None:
         return
@@ -94,9 +95,19 @@ async def run_task(registry: Registry, task_id: int) -> None:
     await sql.end_task(registry.db, task_id, error)
 
 
+def _was_done(task: Task, platform: Platform) -> bool:
+    """Whether the process that ended had come to the end of what it did, and only did not say so."""
+    if not task.lines:
+        return False
+    fresh = task.kind == "register" and not task.arguments.get("force") and platform.state in CONNECTED
+    return fresh or (task.kind == "unregister" and platform.state == "unregistered")
+
+
 async def _do(registry: Registry, platform: Platform, task: Task, telling: _Telling) -> None:
     arguments = task.arguments
-    if task.kind == "register":
+    if _was_done(task, platform):
+        telling.say("It had been done already")
+    elif task.kind == "register":
         await handshake.register(registry, platform.name, force=bool(arguments.get("force")), say=telling.say)
     elif task.kind == "rotate":
         await handshake.rotate(registry, platform.name, upgrade=bool(arguments.get("upgrade")), say=telling.say)

@@ -26,14 +26,17 @@ def host_of(url: str) -> str:
 
 def check_form(url: str, *, allow_private: bool) -> str:
     """An absolute https URL (http only with ``allow_private``); raises Refused otherwise."""
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+        host_of(url)
+    except ValueError as error:
+        raise Refused(f"{url[:100]!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Refused(f"{url[:100]!r} is not an absolute http(s) URL")
     if parts.username or parts.password:
         raise Refused("a URL with user name or password is not called")
     if parts.scheme == "http" and not allow_private:
         raise Refused(f"{url[:100]} is not https")
-    host_of(url)
     return url.strip()
 
 

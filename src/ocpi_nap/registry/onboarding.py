@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import yaml
@@ -13,7 +13,9 @@ import yaml
 from ocpi_nap.model import ids, timestamps
 from ocpi_nap.model.platform import Environment, Operator, Party, PlatformSettings, TokenEncoding
 from ocpi_nap.ocpi.versions import VERSIONS
-from ocpi_nap.registry.outcomes import RegistryError
+from ocpi_nap.registry.outcomes import FieldsWrong, RegistryError
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -46,16 +48,48 @@ class RecordChange:
 def check_change(
     *, versions_url: str | None, token_encoding: str | None, settings: dict[str, Any], operators: Iterable[str], without: Iterable[str]
 ) -> RecordChange:
-    """A change from single values; raises RegistryError that names the first wrong field."""
-    try:
-        if token_encoding is not None and token_encoding not in get_args(TokenEncoding):
-            raise ValueError(f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
-        parsed = parse_settings(settings)
-        given = {name: getattr(parsed, name) for name in settings}
-        gone = [ids.parse_operator(f"{item};x").party for item in without]
-        return RecordChange(versions_url, token_encoding, given, [ids.parse_operator(item) for item in operators], gone)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise RegistryError(f"{error}.") from None
+    """A change from single values; raises FieldsWrong."""
+    checking = _Checking()
+    encodings = (*get_args(TokenEncoding), None)
+    checking.that(token_encoding in encodings, f"TOKEN_ENCODING: raw, base64 or auto is required (got {(token_encoding or '')[:20]!r})")
+    parsed = checking.settings(settings)
+    changed = checking.each(ids.parse_operator, operators)
+    gone = checking.each(ids.parse_operator, [f"{item};x" for item in without])
+    checking.end()
+    given = {name: getattr(parsed, name) for name in settings}
+    return RecordChange(versions_url, token_encoding, given, changed, [operator.party for operator in gone])  # type: ignore[arg-type]
+
+
+class _Checking:
+    """Gathers what is wrong: every field is looked at, whatever is wrong with the others."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+
+    def that(self, right: object, otherwise: str) -> None:
+        if not right:
+            self._problems.append(f"{otherwise}.")
+
+    def each(self, read: Callable[[Any], T], values: Iterable[Any]) -> list[T]:
+        """What could be read of some values."""
+        found = []
+        for value in values:
+            try:
+                found.append(read(value))
+            except RegistryError as error:
+                self._problems.append(error.message)
+            except ValueError as error:
+                self._problems.append(f"{error}.")
+        return found
+
+    def settings(self, values: dict[str, Any]) -> PlatformSettings:
+        parsed, problems = _read_settings(values)
+        self._problems += [f"{problem}." for problem in problems]
+        return parsed
+
+    def end(self) -> None:
+        if self._problems:
+            raise FieldsWrong(self._problems)
 
 
 def check(
@@ -63,30 +97,26 @@ def check(
     operators: Iterable[Operator | str | dict[str, Any]],
     token_encoding: str = "auto", environment: str = "production", settings: dict[str, Any] | None = None,
 ) -> OnboardingRecord:  # fmt: skip
-    """A record from single values; raises RegistryError that names the first wrong field."""
-    try:
-        if not name.strip() or any(c.isspace() or c in "/\\" for c in name):
-            raise ValueError(f"NAME: one word without spaces or slashes is required (got {name[:40]!r})")
-        if not versions_url.strip():
-            raise ValueError("VERSIONS_URL: must not be empty")
-        if token is not None:
-            check_token(token, "CREDENTIALS_TOKEN_A")
-        if token_encoding not in get_args(TokenEncoding):
-            raise ValueError(f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
-        if environment not in get_args(Environment):
-            raise ValueError(f"ENVIRONMENT: test or production is required (got {environment[:20]!r})")
-        checked = [_operator(item) for item in operators]
-        if not checked:
-            raise ValueError("OPERATOR: at least one operator is required")
-        if len({operator.party for operator in checked}) != len(checked):
-            raise ValueError("OPERATOR: the same COUNTRY_CODE and PARTY_ID twice")
-        return OnboardingRecord(
-            name=name, versions_url=versions_url.strip(), token=token, token_encoding=token_encoding, environment=environment,  # type: ignore[arg-type]
-            country_code=ids.country_code(country_code, "PLATFORM_COUNTRY_CODE"), party_id=ids.party_id(party_id, "PLATFORM_PARTY_ID"),
-            operators=checked, settings=parse_settings(settings or {}),
-        )  # fmt: skip
-    except ValueError as error:
-        raise RegistryError(f"{error}.") from None
+    """A record from single values; raises FieldsWrong."""
+    checking, items = _Checking(), list(operators)
+    word = bool(name.strip()) and not any(c.isspace() or c in "/\\" for c in name)
+    checking.that(word, f"NAME: one word without spaces or slashes is required (got {name[:40]!r})")
+    checking.that(versions_url.strip(), "VERSIONS_URL: must not be empty")
+    checking.each(lambda given: check_token(given, "CREDENTIALS_TOKEN_A"), [] if token is None else [token])
+    encodings = get_args(TokenEncoding)
+    checking.that(token_encoding in encodings, f"TOKEN_ENCODING: raw, base64 or auto is required (got {token_encoding[:20]!r})")
+    checking.that(environment in get_args(Environment), f"ENVIRONMENT: test or production is required (got {environment[:20]!r})")
+    country = checking.each(lambda given: ids.country_code(given, "PLATFORM_COUNTRY_CODE"), [country_code])
+    party = checking.each(lambda given: ids.party_id(given, "PLATFORM_PARTY_ID"), [party_id])
+    checked = checking.each(_operator, items)
+    checking.that(items, "OPERATOR: at least one operator is required")
+    checking.that(len({operator.party for operator in checked}) == len(checked), "OPERATOR: the same COUNTRY_CODE and PARTY_ID twice")
+    parsed = checking.settings(settings or {})
+    checking.end()
+    return OnboardingRecord(
+        name=name, versions_url=versions_url.strip(), token=token, country_code=country[0], party_id=party[0],
+        token_encoding=token_encoding, environment=environment, operators=checked, settings=parsed,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def check_token(token: str, label: str) -> str:
@@ -112,12 +142,22 @@ def _operator(item: Operator | str | dict[str, Any]) -> Operator:
 
 
 def parse_settings(values: dict[str, Any]) -> PlatformSettings:
-    """Settings from `key=value` texts or YAML values; ValueError names the key."""
+    """Settings from `key=value` texts or YAML values; ValueError names the first wrong key."""
+    parsed, problems = _read_settings(values)
+    if problems:
+        raise ValueError(problems[0])
+    return parsed
+
+
+def _read_settings(values: dict[str, Any]) -> tuple[PlatformSettings, list[str]]:
+    """The settings that could be read, and what is wrong with the others."""
+    problems: list[str] = []
     known = {f.name: f.type for f in msgspec.structs.fields(PlatformSettings)}
     converted: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            raise ValueError(f"--set {key}: unknown; known are {', '.join(sorted(known))}")
+            problems.append(f"--set {key}: unknown; known are {', '.join(sorted(known))}")
+            continue
         if isinstance(value, str) and known[key] in (list[str], dict[str, str]):
             parts = [part.strip() for part in value.split(",") if part.strip()]
             value = dict(part.partition("=")[::2] for part in parts) if known[key] == dict[str, str] else parts
@@ -126,11 +166,17 @@ def parse_settings(values: dict[str, Any]) -> PlatformSettings:
         elif value == "" and known[key] == (str | None):
             value = None
         try:
-            converted[key] = msgspec.convert(value, known[key], strict=False)
+            found = msgspec.convert(value, known[key], strict=False)
         except msgspec.ValidationError as error:
-            raise ValueError(f"--set {key}: {str(error)[:120]}") from None
-        _check_setting(key, converted[key])
-    return PlatformSettings(**converted)
+            problems.append(f"--set {key}: {'a whole number is required' if known[key] is int else str(error)[:120]}")
+            continue
+        try:
+            _check_setting(key, found)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            converted[key] = found
+    return PlatformSettings(**converted), problems
 
 
 _WORDS = {"yes": True, "on": True, "no": False, "off": False}

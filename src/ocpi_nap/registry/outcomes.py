@@ -35,6 +35,14 @@ class RegistryError(Exception):
         return {"at": now, "step": self.step, "message": self.message, "answer": self.answer, "advice": self.advice}
 
 
+class FieldsWrong(RegistryError):
+    """A record that cannot be kept; ``problems`` has a sentence for each field that is wrong, the message is the first of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems[0])
+        self.problems = problems
+
+
 class ChangedMeanwhile(RegistryError):
     """Somebody else changed the record since it was read."""
 

@@ -69,6 +69,11 @@ async def accounts(db: Database) -> list[Account]:
     return [Account(*row) for row in await db.fetch_all(f"SELECT {_ACCOUNT} FROM account ORDER BY lower(name)")]
 
 
+async def any_account(db: Database) -> bool:
+    """Whether somebody could sign in with a password."""
+    return await db.fetch_one("SELECT 1 FROM account LIMIT 1") is not None
+
+
 async def add_account(db: Database, name: str, role: str, password_hash: str | None) -> bool:
     """Add an account; False when the name is taken."""
     return bool(await db.execute(
@@ -175,8 +180,7 @@ async def audit_page(db: Database, before: int | None, who: str | None, size: in
     """Acts (id, at, who, act, what, address, details), the newest first, those before an id."""
     rows = await db.fetch_all(
         "SELECT id, at, who, act, what, address, details FROM audit"
-        " WHERE (%(before)s::bigint IS NULL OR id < %(before)s) AND (%(who)s::text IS NULL OR who = %(who)s)"
-        " ORDER BY id DESC LIMIT %(size)s",
-        {"before": before, "who": who, "size": size},
+        f" WHERE id < %(before)s{' AND who = %(who)s' if who else ''} ORDER BY id DESC LIMIT %(size)s",
+        {"before": (1 << 63) - 1 if before is None else before, "who": who, "size": size},
     )
     return [(row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows]

@@ -122,7 +122,8 @@ class CrawlRow:
 
     @property
     def seconds(self) -> float | None:
-        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
+        """How long it took; None while it runs, and where its process ended in the middle."""
+        return (self.finished_at - self.started_at).total_seconds() or None if self.finished_at else None
 
 
 async def crawl_page(db: Database, platform_id: int, before: int | None, size: int) -> list[CrawlRow]:

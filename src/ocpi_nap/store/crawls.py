@@ -118,6 +118,18 @@ async def start_crawl(db: Database, platform_id: int, module: str, scope: str, f
     return int(row[0])
 
 
+_LATEST = 50
+
+
+async def end_interrupted(conn: Conn, platform_id: int) -> None:
+    """Crawls of a platform that never ended, although none is under way: their process did. When it did is not known."""
+    await conn.execute(
+        "UPDATE crawl SET finished_at = started_at, error = 'its process ended in the middle' WHERE finished_at IS NULL AND id IN"
+        " (SELECT id FROM crawl WHERE platform_id = %s ORDER BY id DESC LIMIT %s)",
+        (platform_id, _LATEST),
+    )
+
+
 async def finish_crawl(
     db: Database, crawl_id: int, counts: dict[str, int], complete: bool, server_time: datetime | None, error: str | None
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ocpi_nap.model.ids import fold
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import PUBLISHED
 from ocpi_nap.store.rows import EVSES_OF
@@ -30,9 +31,10 @@ _LOCATION = f"""
 WITH published AS ({PUBLISHED})
 SELECT l.pk, l.platform_id, l.country_code, l.party_id, l.id, l.doc, o.name, o.url
   FROM location l JOIN published o USING (platform_id, country_code, party_id)
- WHERE l.withdrawn_at IS NULL AND l.publish
-   AND (l.pk = %(pk)s OR (l.country_code, l.party_id, l.id) = (%(country)s, %(party)s, %(id)s))
- LIMIT 1
+ WHERE l.withdrawn_at IS NULL AND l.publish AND"""
+_BY_PK = _LOCATION + " l.pk = %(pk)s"
+_BY_REF = f"""{_LOCATION} o.country_code = %(country)s AND o.party_id = %(party)s AND l.id_key = ANY(%(keys)s)
+ ORDER BY l.id = %(id)s DESC LIMIT 1
 """
 _EVSES = """
 SELECT e.public_id, e.doc, s.status, s.status_at FROM evse e JOIN evse_state s USING (location_pk, uid_key)
@@ -41,7 +43,7 @@ SELECT e.public_id, e.doc, s.status, s.status_at FROM evse e JOIN evse_state s U
 """
 _TARIFFS = """
 SELECT id, doc FROM tariff
- WHERE platform_id = %s AND country_code = %s AND party_id = %s AND id = ANY(%s) AND withdrawn_at IS NULL
+ WHERE platform_id = %s AND country_code = %s AND party_id = %s AND id_key = ANY(%s) AND withdrawn_at IS NULL
 """
 
 
@@ -100,10 +102,11 @@ async def statuses(db: Database, pks: list[int]) -> list[tuple[int, list[str]]]:
 async def location(
     db: Database, environments: list[str], *, pk: int | None = None, ref: tuple[str, str, str] | None = None
 ) -> MapLocation | None:
-    """One published location by number, or by (country code, party id, id)."""
-    country, party, identity = ref or (None, None, None)
-    params = {"environments": environments, "pk": pk, "country": country, "party": party, "id": identity}
-    row = await db.fetch_one(_LOCATION, params)
+    """One published location by number, or by (country code, party id, id); ids are alike whatever their case, as in OCPI."""
+    params: dict[str, Any] = {"environments": environments, "pk": pk}
+    if ref is not None:
+        params |= {"country": ref[0], "party": ref[1], "id": ref[2], "keys": sorted({ref[2], fold(ref[2])})}
+    row = await db.fetch_one(_BY_PK if ref is None else _BY_REF, params)
     if row is None:
         return None
     found = MapLocation(*row)
@@ -112,9 +115,12 @@ async def location(
 
 
 async def tariffs(db: Database, place: MapLocation, ids: list[str]) -> dict[str, bytes]:
-    """Documents of the operator's tariffs by id; unknown ids are left out."""
-    rows: list[tuple[Any, ...]] = await db.fetch_all(_TARIFFS, (place.platform_id, place.country_code, place.party_id, ids))
-    return {row[0]: row[1] for row in rows}
+    """Documents of the operator's tariffs by id as asked for, whatever its case; unknown ids are left out."""
+    keys = sorted({key for identity in ids for key in (identity, fold(identity))})
+    rows: list[tuple[Any, ...]] = await db.fetch_all(_TARIFFS, (place.platform_id, place.country_code, place.party_id, keys))
+    exact, alike = {row[0]: row[1] for row in rows}, {fold(row[0]): row[1] for row in rows}
+    found = {identity: exact.get(identity) or alike.get(fold(identity)) for identity in ids}
+    return {identity: doc for identity, doc in found.items() if doc is not None}
 
 
 async def rows(db: Database, environments: list[str], pks: list[int]) -> list[tuple[Any, ...]]:

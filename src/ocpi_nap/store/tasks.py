@@ -63,12 +63,13 @@ async def latest_task(db: Database, platform_id: int) -> Task | None:
     return Task(*row) if row else None
 
 
-async def begin_task(db: Database, task_id: int) -> Task | None:
-    """Take a task that is not over, also one whose process died; None when there is nothing to do."""
+async def begin_task(db: Database, task_id: int, interrupted: str) -> Task | None:
+    """Take a task that is not over; None when there is nothing to do. One whose process died begins with the line ``interrupted``."""
     row = await db.fetch_one(
-        "UPDATE task SET state = 'running', started_at = now(), lines = '[]', progress = '{}'"
+        "UPDATE task SET state = 'running', started_at = now(), progress = '{}',"
+        " lines = CASE WHEN state = 'running' THEN %s ELSE '[]'::jsonb END"
         f" WHERE id = %s AND state IN ('queued', 'running') RETURNING {_TASK}",
-        (task_id,),
+        (Jsonb([interrupted]), task_id),
     )
     return Task(*row) if row else None
 

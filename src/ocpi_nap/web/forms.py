@@ -1,4 +1,4 @@
-"""Posted forms: their texts, and the token that proves that a form came from a page of ours."""
+"""Posted forms: their texts, the token that proves that a form came from a page of ours, and what becomes of one that comes too late."""
 
 from __future__ import annotations
 
@@ -21,8 +21,35 @@ _LONGEST_UPLOAD = 8 * 1024 * 1024
 class Refused(HTTPException):
     """A POST that did not come from a page of ours, or from one that is too old."""
 
-    def __init__(self, text: str = "This form is too old. Go back, reload the page and try again.") -> None:
-        super().__init__(403, text)
+    def __init__(self) -> None:
+        super().__init__(403, "error.form.old")
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What somebody has filled in and sent too late: kept in a page from which it can be sent again."""
+
+    action: str
+    fields: dict[str, str]
+
+
+class Outdated(Exception):
+    """A form of ours whose token is no longer that of the session."""
+
+    def __init__(self, entries: Entries) -> None:
+        super().__init__(entries.action)
+        self.entries = entries
+
+
+_NOT_KEPT = frozenset({"csrf", "password", "new_password", "again", "off_password", "code"})
+
+
+def entries_of(request: Request, form: dict[str, str]) -> Entries | None:
+    """The entries of a form, without passwords; None when the browser does not say that a page of ours has sent it."""
+    if request.headers.get("origin") is None and request.headers.get("sec-fetch-site") != "same-origin":
+        return None
+    action = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return Entries(action, {name: value for name, value in form.items() if name not in _NOT_KEPT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +76,7 @@ async def _read(request: Request, longest: int, *, files: int) -> tuple[dict[str
         raise Refused
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or int(length) > longest:
-        raise HTTPException(413, "The form is too large.")
+        raise HTTPException(413, "error.form.large")
     fields: dict[str, str] = {}
     upload = None
     async with request.form(max_fields=300, max_files=files) as form:

@@ -9,7 +9,7 @@ from typing import Any
 
 from heroicons.jinja import heroicon_mini, heroicon_outline
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -34,7 +34,8 @@ class Pages:
             "asset": assets.url, "icon": _icon, "site_name": site_name, "program_version": __version__, "languages": LANGUAGES,
             "onboarding_open": onboarding,
         }  # fmt: skip
-        self.environment.filters |= {"number": _number, "time": _time, "clock": _clock, "ago": _ago, "duration": _duration, "json": _json}
+        self.environment.filters |= {"number": _number, "time": _time, "clock": _clock, "ago": _ago, "duration": _duration, "json": _json,
+                                     "breaks": _breaks}  # fmt: skip
 
     def text(self, template: str, request: Request, **values: Any) -> str:
         """A template's text; it finds `request`, `lang`, `t` and `user` (None outside the console) besides ``values``."""
@@ -67,6 +68,11 @@ def _icon(name: str, size: int = 20, *, outline: bool = False) -> Markup:
     """An icon of Heroicons, hidden from screen readers: the text beside it says the same."""
     draw = heroicon_outline if outline else heroicon_mini
     return Markup(draw(name, size=size, **{"class": "icon", "aria-hidden": "true"}))
+
+
+def _breaks(url: str) -> Markup:
+    """A URL that breaks after a slash, where it has to."""
+    return Markup("/<wbr>").join(escape(part) for part in url.split("/"))
 
 
 def _json(value: Any) -> str:
@@ -106,9 +112,11 @@ def _ago(value: datetime | None, *, empty: str = "never") -> Markup:
 
 
 def _duration(seconds: float | None) -> str:
-    """Seconds in the largest unit that says enough: "0.4 s", "42 s", "3 min", "5 h", "12 days"."""
+    """Seconds in the largest unit that says enough: "< 0.1 s", "0.4 s", "42 s", "3 min", "5 h", "12 days"."""
     if seconds is None:
         return "–"
+    if seconds < 0.1:
+        return "< 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     for limit, unit, name in ((60, 1, "s"), (3600, 60, "min"), (172_800, 3600, "h")):

@@ -14,14 +14,16 @@ from ocpi_nap.registry import Registry
 from ocpi_nap.store.database import Database
 from ocpi_nap.web.assets import PREFIX, Assets
 from ocpi_nap.web.console import account, audit, issues, network, oidc, operators, platforms, records, requests, signin
-from ocpi_nap.web.console.guard import HOME, SignInNeeded, sign_in_redirect
+from ocpi_nap.web.console.guard import HOME, SIGN_IN, SignInNeeded, sign_in_redirect
 from ocpi_nap.web.context import SiteOptions, Web, web_of
+from ocpi_nap.web.forms import Entries, Outdated
 from ocpi_nap.web.headers import SafeHeaders
 from ocpi_nap.web.map import routes as map_routes
 from ocpi_nap.web.map.base import BaseMap, Outlines, add_library
 from ocpi_nap.web.map.live import Live
 from ocpi_nap.web.onboarding import routes as apply
-from ocpi_nap.web.pages import Pages
+from ocpi_nap.web.pages import Pages, request_language
+from ocpi_nap.web.texts import TEXTS
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.web = Web(db, registry, pages, options)
     base = BaseMap.of(options.map_tiles, options.map_attribution)
-    app.state.map = map_routes.MapRoom(Live(db, options.publish_environments), base, Outlines(), library)
+    live = Live(db, options.publish_environments)
+    app.state.map = map_routes.MapRoom(live, base, Outlines("outlines"), Outlines("municipalities"), library)
 
     @app.get(PREFIX + "{name:path}")
     async def static(request: Request) -> Response:
@@ -59,6 +62,7 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     for module in (map_routes, apply, signin, oidc, account, platforms, records, requests, issues, operators, network, audit):
         app.include_router(module.router)
     app.add_exception_handler(SignInNeeded, _on_sign_in_needed)
+    app.add_exception_handler(Outdated, _on_outdated)
     app.add_exception_handler(RequestValidationError, _on_wrong_address)
     app.add_exception_handler(HTTPException, _on_error)
     app.add_exception_handler(Exception, _on_error)
@@ -66,8 +70,19 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     return app
 
 
-async def _on_sign_in_needed(request: Request, _: Exception) -> Response:
-    return sign_in_redirect(request)
+async def _on_sign_in_needed(request: Request, error: Exception) -> Response:
+    entries = error.entries if isinstance(error, SignInNeeded) else None
+    return _kept(request, entries, 401) if entries else sign_in_redirect(request)
+
+
+async def _on_outdated(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Outdated)
+    return _kept(request, error.entries, 409)
+
+
+def _kept(request: Request, entries: Entries, status: int) -> Response:
+    """What was filled in before a session ended, to be sent with the next one's token by a click."""
+    return web_of(request).pages.html("console/again.html", request, status=status, entries=entries, sign_in=SIGN_IN)
 
 
 async def _on_wrong_address(request: Request, _: Exception) -> Response:
@@ -79,6 +94,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     """An error as a page; what went wrong inside is told to the log only."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if 400 <= status < 500 and status not in (404, 405):
-        return web_of(request).pages.html("refused.html", request, status=status, message=str(getattr(error, "detail", "")))
+        message = str(getattr(error, "detail", ""))
+        known = TEXTS[request_language(request)].get(message, message)
+        return web_of(request).pages.html("refused.html", request, status=status, message=known)
     kind = "404" if status in (404, 405) else "500"
     return web_of(request).pages.html("error.html", request, status=status, kind=kind)

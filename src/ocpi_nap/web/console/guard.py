@@ -17,14 +17,18 @@ from starlette.responses import RedirectResponse, Response
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import Account, Role, Session
 from ocpi_nap.web.context import web_of
-from ocpi_nap.web.forms import Refused, read_form, read_upload
+from ocpi_nap.web.forms import Entries, Outdated, Refused, Upload, entries_of, read_form, read_upload
 
 HOME = "/console/platforms"
 SIGN_IN = "/console/sign-in"
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in; the site sends the browser to the sign-in page."""
+    """Nobody is signed in; the site sends the browser to the sign-in page, or keeps what was filled in meanwhile."""
+
+    def __init__(self, entries: Entries | None = None) -> None:
+        super().__init__()
+        self.entries = entries
 
 
 class Forbidden(HTTPException):
@@ -74,20 +78,22 @@ def require(role: Role, *, upload: bool = False) -> Callable[[Request], Awaitabl
     """A dependency: the session of an account that has the role; a POST must carry the session's form token. ``upload``: its form
     may bring a file, ``request.state.upload``."""
 
+    async def read(request: Request) -> tuple[dict[str, str], Upload | None]:
+        return await read_upload(request) if upload else (await read_form(request), None)
+
     async def check(request: Request) -> Session:
         session = await current(request)
         if session is None or session.stage != "full":
-            raise SignInNeeded
+            kept = request.method == "POST" and not upload  # a file has to be chosen again anyway
+            raise SignInNeeded(entries_of(request, await read_form(request)) if kept else None)
         request.state.session = session
         if not session.may(role):
             raise Forbidden(role)
         if request.method == "POST":
-            if upload:
-                request.state.form, request.state.upload = await read_upload(request)
-            else:
-                request.state.form = await read_form(request)
+            request.state.form, request.state.upload = await read(request)
             if not compare_digest(session.csrf.encode(), request.state.form.get("csrf", "").encode()):
-                raise Refused
+                entries = entries_of(request, request.state.form)
+                raise Outdated(entries) if entries else Refused
         return session
 
     return check

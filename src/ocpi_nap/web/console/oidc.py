@@ -17,13 +17,14 @@ from starlette.responses import Response
 
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import ROLES, Role
-from ocpi_nap.web.console.guard import HOME, SIGN_IN, address_of, begin
+from ocpi_nap.web.console.guard import HOME, SIGN_IN, address_of, begin, safe_target
 from ocpi_nap.web.context import OidcOptions, web_of
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/console/oidc")
 
 _COOKIE = "oidc"
+_LONGEST_TARGET = 1000
 _PATIENCE = 600
 """Seconds for signing in at the provider."""
 _SILENT = "The sign-in service does not answer. Try again later or sign in with a password."
@@ -37,8 +38,8 @@ def _options(request: Request) -> OidcOptions:
 
 
 @router.get("/start")
-async def start(request: Request) -> Response:
-    """Send the browser to the provider; state, nonce and code verifier go along in a sealed cookie."""
+async def start(request: Request, next: str = "") -> Response:
+    """Send the browser to the provider; state, nonce, code verifier and where to go afterwards wait in a sealed cookie."""
     from ocpi_nap.web.console import provider
 
     web, options = web_of(request), _options(request)
@@ -48,7 +49,8 @@ async def start(request: Request) -> Response:
     except provider.Silent as error:
         log.warning("the OpenID Connect provider does not answer: %s", error)
         return _failed(request, _SILENT, status=502)
-    state = json.dumps({"at": time.time(), "session": request.scope["session"]})
+    target = safe_target(next) if len(next) <= _LONGEST_TARGET else HOME
+    state = json.dumps({"at": time.time(), "session": request.scope["session"], "next": target})
     sealed = web.registry.vault.seal(state).decode()
     response.set_cookie(_COOKIE, sealed, max_age=_PATIENCE, httponly=True, samesite="lax", secure=web.options.secure, path="/console/oidc")
     return response
@@ -60,7 +62,7 @@ async def callback(request: Request) -> Response:
     from ocpi_nap.web.console import provider
 
     web, options = web_of(request), _options(request)
-    request.scope["session"] = _opened(request)
+    request.scope["session"], target = _opened(request)
     try:
         claims = await provider.claims(request, options)
     except provider.Unconfirmed as error:
@@ -80,7 +82,7 @@ async def callback(request: Request) -> Response:
         await sql.note_act(web.db, account.name, "sign-in refused", "the account is disabled", address_of(request))
         return _failed(request, "This account is disabled.")
     await sql.note_act(web.db, account.name, "signed in", "OpenID Connect", address_of(request), {"role": role})
-    response = await begin(request, account, "full", HOME)
+    response = await begin(request, account, "full", target)
     response.delete_cookie(_COOKIE, path="/console/oidc", httponly=True, samesite="lax", secure=web.options.secure)
     return response
 
@@ -89,13 +91,13 @@ def _callback(request: Request) -> str:
     return web_of(request).options.public_url.rstrip("/") + "/console/oidc/callback"
 
 
-def _opened(request: Request) -> dict[str, Any]:
-    """What `start` put into the cookie; empty when it is not ours or too old."""
+def _opened(request: Request) -> tuple[dict[str, Any], str]:
+    """What `start` put into the cookie, the session and where to go; an empty session when it is not ours or too old."""
     try:
         state = json.loads(web_of(request).registry.vault.unseal(request.cookies.get(_COOKIE, "").encode()))
-        return dict(state["session"]) if time.time() - state["at"] < _PATIENCE else {}
+        return (dict(state["session"]), safe_target(state["next"])) if time.time() - state["at"] < _PATIENCE else ({}, HOME)
     except (ValueError, KeyError, TypeError):
-        return {}
+        return {}, HOME
 
 
 def _failed(request: Request, text: str, status: int = 403) -> Response:

@@ -61,7 +61,7 @@ class Field:
 
 
 def _field(name: str) -> Field:
-    item, said = f"AFIR {model.FIELDS[name].item}", _HELP.get(name)
+    item, said = f"AFIR data item {model.FIELDS[name].item}", _HELP.get(name)
     help = f"{said} ({item})." if said else f"{item}."
     options = None
     if name in _YES_NO:
@@ -106,11 +106,11 @@ async def show_import(request: Request, session: Operator, changed: int | None =
 
 
 def _import_page(request: Request, *, status: int = 200, source: str = "", problems: list[str] | None = None,
-                 changed: int | None = None, of: int | None = None) -> Response:  # fmt: skip
+                 errors: dict[str, str] | None = None, changed: int | None = None, of: int | None = None) -> Response:  # fmt: skip
     problems = problems or []
     return web_of(request).pages.html(
-        "console/register-import.html", request, status=status, values={"source": source}, problems=problems[:_PROBLEMS],
-        further=max(len(problems) - _PROBLEMS, 0), changed=changed, of=of, names=list(model.FIELDS),
+        "console/register-import.html", request, status=status, values={"source": source}, errors=errors or {},
+        problems=problems[:_PROBLEMS], further=max(len(problems) - _PROBLEMS, 0), changed=changed, of=of, names=list(model.FIELDS),
     )  # fmt: skip
 
 
@@ -119,6 +119,8 @@ async def import_file(request: Request, session: Uploader) -> Response:
     """All facts of a file, or none of them."""
     form, upload, web = request.state.form, request.state.upload, web_of(request)
     source = form.get("source", "")
+    if problem := _source_problem(source):
+        return _import_page(request, status=422, source=source, errors={"source": f"{problem[0].upper()}{problem[1:]}."})
     try:
         facts = _facts_of(upload, session.name, source)
         changed = await register.store(web.db, facts)
@@ -134,9 +136,6 @@ async def import_file(request: Request, session: Uploader) -> Response:
 def _facts_of(upload: Upload | None, author: str, source: str) -> list[tuple[str, Fact]]:
     if upload is None:
         raise RegistryError("No file was chosen.")
-    problem = _source_problem(source)
-    if problem:
-        raise RegistryError(f"Where it was taken from: {problem}.")
     name = upload.name if _source_problem(upload.name) is None else "file"
     return register.parse_csv(upload.data, name, author=author, source=source or name)
 
@@ -177,16 +176,18 @@ async def show(request: Request, session: Viewer, operator: str, location: str =
 
 async def _page(
     request: Request, subject: Subject, facts: list[Fact], *, status: int = 200, values: dict[str, str] | None = None,
-    errors: dict[str, str] | None = None, conflict: str = "", missing: str = "", saved: bool = False,
+    errors: dict[str, str] | None = None, conflict: str = "", missing: str = "", saved: bool = False, version: str = "",
 ) -> Response:  # fmt: skip
+    """The form; ``version`` is that of the facts which its reader has seen, those of ``facts`` when empty."""
     web, (country, party, location) = web_of(request), subject
     whole = await _facts(web, (country, party, "")) if location else []
     held: dict[str, Any] = {fact.field: written(fact.value) for fact in facts}
     return web.pages.html(
         "console/register.html", request, status=status, operator=f"{country}*{party}", location=location, form=FORM,
         values=held if values is None else values, errors=errors or {}, said={fact.field: fact for fact in facts},
-        inherited={fact.field: written(fact.value) for fact in whole}, held=held, version=register.version(facts), conflict=conflict,
-        missing=missing, saved=saved, places=await register_sql.places_with_facts(web.db, country, party, _PLACES + 1), most=_PLACES,
+        inherited={fact.field: written(fact.value) for fact in whole}, held=held,
+        version=version or register.version(facts), conflict=conflict, missing=missing, saved=saved,
+        places=await register_sql.places_with_facts(web.db, country, party, _PLACES + 1), most=_PLACES,
         rows=await sql.operators_of(web.db, country, party),
     )  # fmt: skip
 
@@ -212,7 +213,8 @@ async def change(request: Request, session: Operator, operator: str, location: s
                 await note(request, "changed operator register", " ".join(filter(None, ("*".join(subject[:2]), subject[2]))), facts=names)
             target = request.url.include_query_params(saved="1")
             return RedirectResponse(f"{target.path}?{target.query}", status_code=303)
-    return await _page(request, subject, held, status=status, values=form, errors=errors, conflict=conflict)
+    seen = "" if conflict else form.get("version", "")  # who mends an error has still not seen what others changed meanwhile
+    return await _page(request, subject, held, status=status, values=form, errors=errors, conflict=conflict, version=seen)
 
 
 def _changed(subject: Subject, held: list[Fact], form: dict[str, str], author: str) -> tuple[list[tuple[str, Fact]], dict[str, str]]:

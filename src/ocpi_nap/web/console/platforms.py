@@ -138,7 +138,7 @@ async def register(request: Request, session: Operator, name: str) -> Response:
         try:
             await handshake.replace_token_a(web_of(request).registry, name, token)
         except RegistryError as error:
-            return await platform_page(request, platform, errors={"token": error.message}, status=422)
+            return await platform_page(request, platform, values={"token": token}, errors={"token": error.message}, status=422)
     force = platform.state in CONNECTED or platform.state in ("lost", "unregistered-by-peer")
     return await _start(request, platform, "register", "started registration", force=force)
 
@@ -152,11 +152,23 @@ async def rotate(request: Request, session: Operator, name: str) -> Response:
 
 @router.post("/{name}/pull")
 async def pull(request: Request, session: Operator, name: str) -> Response:
-    """Pull now; ``confirm`` lets a mass withdrawal pass."""
-    form = request.state.form
+    """Pull now; ``confirm`` lets the mass withdrawal of a pull (``crawl``) pass."""
+    platform, form = await platform_of(request, name), request.state.form
     arguments = {"full": form.get("full") == "1", "confirm": form.get("confirm") == "1"}
+    if arguments["confirm"] and not await _stands(request, platform, form.get("crawl", "")):
+        return await _decided(request, platform)
     act = "confirmed withdrawals" if arguments["confirm"] else "started pull"
-    return await _start(request, await platform_of(request, name), "pull", act, **arguments)
+    return await _start(request, platform, "pull", act, **arguments)
+
+
+async def _stands(request: Request, platform: Platform, crawl_id: str) -> bool:
+    """Whether the withdrawals that a pull held back still wait for a decision."""
+    return crawl_id in {str(held.crawl_id) for held in await sql.withheld(web_of(request).db, platform.id)}
+
+
+async def _decided(request: Request, platform: Platform) -> Response:
+    error = RegistryError("These withdrawals were decided meanwhile.", advice="What is below is how it is now; nothing was changed by you.")
+    return await platform_page(request, platform, error=error, status=409)
 
 
 @router.post("/{name}/unregister")
@@ -170,8 +182,11 @@ async def refuse_withdrawals(request: Request, session: Operator, name: str) -> 
     """Keep what a pull no longer had."""
     platform, form = await platform_of(request, name), request.state.form
     crawl_id = form.get("crawl", "")
-    if crawl_id.isdigit() and await sql.refuse_withheld(web_of(request).db, platform.id, int(crawl_id), session.name):
-        await note(request, "refused withdrawals", name, pull=int(crawl_id))
+    if not await _stands(request, platform, crawl_id):
+        return await _decided(request, platform)
+    if not await sql.refuse_withheld(web_of(request).db, platform.id, int(crawl_id), session.name):
+        return await _decided(request, platform)
+    await note(request, "refused withdrawals", name, pull=int(crawl_id))
     return RedirectResponse(f"/console/platforms/{name}", status_code=303)
 
 

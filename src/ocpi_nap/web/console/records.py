@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ocpi_nap.model.platform import Platform, PlatformSettings
+from ocpi_nap.ocpi import net
 from ocpi_nap.registry import RegistryError, onboarding
 from ocpi_nap.registry.onboarding import RecordChange
-from ocpi_nap.registry.outcomes import ChangedMeanwhile
+from ocpi_nap.registry.outcomes import ChangedMeanwhile, FieldsWrong
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import console as sql
 from ocpi_nap.web.console.guard import Operator, note
@@ -41,9 +42,28 @@ def error_field(message: str) -> str:
     return _FIELDS.get(head, "operators")
 
 
+def field_errors(error: RegistryError, url: str, *, allow_private: bool) -> dict[str, str]:
+    """What is wrong, by form field; the URL is looked at even where other fields keep it from being called."""
+    errors: dict[str, str] = {}
+    try:
+        net.check_form(url, allow_private=allow_private)
+    except net.Refused as refused:
+        if url:
+            errors["versions_url"] = plain(f"{refused}.")
+    for message in error.problems if isinstance(error, FieldsWrong) else [error.message]:
+        name = error_field(message)
+        if name == "versions_url":
+            errors.pop(name, None)
+        errors[name] = f"{errors[name]} {plain(message)}" if name in errors else plain(message)
+    return errors
+
+
 def plain(message: str) -> str:
-    """The error without the name of the field beside which it stands."""
-    return re.sub(r"^(?:--set \w+|[A-Z_]+|operator [A-Z_]+): ", "", message)
+    """The error as it stands beside its field, which shows what was given."""
+    text = re.sub(r"^(?:--set \w+|[A-Z_]+|operator [A-Z_]+): ", "", message)
+    if not message.lower().startswith("operator"):  # one of several lines
+        text = re.sub(r" \(got .*\)\.$", ".", text, flags=re.DOTALL)
+    return text[:1].upper() + text[1:]
 
 
 def _setting_values(settings: PlatformSettings) -> dict[str, Any]:
@@ -76,7 +96,7 @@ def _sent_settings(form: dict[str, str], vault: Vault, source: Platform | None =
         elif name == "version_pin":
             found[name] = None
         elif f"set_{name}" in form and kind is int:
-            raise RegistryError(f"--set {name}: a number is required.")
+            found[name] = ""  # refused where the others are
     return found
 
 
@@ -137,7 +157,7 @@ async def add(request: Request, session: Operator) -> Response:
         await web.registry.add(record)
     except RegistryError as error:
         title = f"{form['of']} in production" if form.get("of") else "Add a platform"
-        errors = {error_field(error.message): plain(error.message)}
+        errors = field_errors(error, form.get("versions_url", ""), allow_private=web.registry.allow_private)
         return record_form(request, title=title, action="/console/new-platform", values=form, errors=errors, status=422)
     await note(request, "added platform", record.name, environment=record.environment)
     return RedirectResponse(f"/console/platforms/{record.name}", status_code=303)
@@ -169,7 +189,7 @@ async def change(request: Request, session: Operator, name: str) -> Response:
         version = (await sql.facts(web.db, platform.id)).record_version
         conflict, status = "Somebody else changed this platform since you opened the form.", 409
     except RegistryError as error:
-        errors = {error_field(error.message): plain(error.message)}
+        errors = field_errors(error, form.get("versions_url", ""), allow_private=web.registry.allow_private)
     else:
         await note(request, "changed platform", name)
         return RedirectResponse(f"/console/platforms/{name}", status_code=303)
@@ -178,17 +198,19 @@ async def change(request: Request, session: Operator, name: str) -> Response:
 
 
 def _change(platform: Platform, form: dict[str, str], vault: Vault) -> RecordChange:
-    lines = _lines(form.get("operators", ""))
-    if not lines:
-        raise RegistryError("OPERATOR: at least one operator is required.")
-    url, encoding = form.get("versions_url", ""), form.get("token_encoding")
-    if not url:
-        raise RegistryError("VERSIONS_URL: must not be empty.")
-    wanted = onboarding.check_change(
-        versions_url=url if url != platform.versions_url else None,
-        token_encoding=encoding if encoding != platform.token_encoding else None,
-        settings=_sent_settings(form, vault, platform), operators=lines, without=[],
-    )  # fmt: skip
+    lines, url, encoding = _lines(form.get("operators", "")), form.get("versions_url", ""), form.get("token_encoding")
+    problems = [] if lines else ["OPERATOR: at least one operator is required."]
+    problems += [] if url else ["VERSIONS_URL: must not be empty."]
+    try:
+        wanted = onboarding.check_change(
+            versions_url=url if url != platform.versions_url else None,
+            token_encoding=encoding if encoding != platform.token_encoding else None,
+            settings=_sent_settings(form, vault, platform), operators=lines, without=[],
+        )  # fmt: skip
+    except FieldsWrong as error:
+        raise FieldsWrong(problems + error.problems) from None
+    if problems:
+        raise FieldsWrong(problems)
     kept = {operator.party for operator in wanted.operators}
     same = {(o.party, o.name, o.url or None) for o in platform.operators}
     wanted.without = [operator.party for operator in platform.operators if operator.party not in kept]

@@ -14,6 +14,7 @@ from ocpi_nap.registry.onboarding import OnboardingRecord
 from ocpi_nap.store import requests as sql
 from ocpi_nap.store.requests import OnboardingRequest
 from ocpi_nap.web.console.guard import Operator, Viewer, note
+from ocpi_nap.web.console.records import plain
 from ocpi_nap.web.context import Web, web_of
 
 router = APIRouter(prefix="/console/requests")
@@ -79,11 +80,14 @@ async def approve(request: Request, session: Operator, request_id: int) -> Respo
     if found.state != "open":
         return await _too_late(request, request_id)
     records: list[OnboardingRecord] = []
+    errors: dict[str, str] = {}
     for environment in found.record["environments"]:
         try:
             records.append(_record(web, found, environment, form.get(f"name_{environment}", "")))
         except RegistryError as error:
-            return _page(request, found, form, {f"name_{environment}": error.message}, 422)
+            errors[f"name_{environment}"] = plain(error.message)
+    if errors:
+        return _page(request, found, form, errors, 422)
     if not await sql.decide(web.db, request_id, "approved", session.name, None):
         return await _too_late(request, request_id)
     made: list[str] = []
@@ -95,7 +99,7 @@ async def approve(request: Request, session: Operator, request_id: int) -> Respo
             for name in made:
                 await web.registry.remove(name)
             await sql.reopen(web.db, request_id)
-            return _page(request, found, form, {f"name_{record.environment}": error.message}, 422)
+            return _page(request, found, form, {f"name_{record.environment}": plain(error.message)}, 422)
     await sql.finish(web.db, request_id, made)
     await note(request, "approved request", found.reference, company=found.company, platforms=", ".join(made))
     return RedirectResponse(f"/console/requests/{request_id}", status_code=303)

@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 OSM = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
 OUTLINES_LAST = 6
+MUNICIPALITIES_ZOOM = 7
+"""The only zoom of the municipalities' borders."""
+MUNICIPALITIES = ("Fintraffic / digitraffic.fi, CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/")
+"""Whom their licence wants named, and where it is."""
 _PLACEHOLDERS = ("{z}", "{x}", "{y}")
 
 
@@ -56,10 +60,10 @@ class BaseMap:
 
 
 class Outlines:
-    """The tiles that come with the program (tools/outlines.py)."""
+    """The tiles that come with the program: `outlines` (tools/outlines.py) and `municipalities` (tools/municipalities.py)."""
 
-    def __init__(self) -> None:
-        self._archive = zipfile.ZipFile(io.BytesIO((files("ocpi_nap.web.map") / "outlines.zip").read_bytes()))
+    def __init__(self, name: str) -> None:
+        self._archive = zipfile.ZipFile(io.BytesIO((files("ocpi_nap.web.map") / f"{name}.zip").read_bytes()))
 
     def tile(self, z: int, x: int, y: int) -> bytes | None:
         """A compressed vector tile, None where there is nothing but sea."""

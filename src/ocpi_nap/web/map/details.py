@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from ocpi_nap.model import objects
-from ocpi_nap.model.objects import Hours, PriceComponent, Tariff, TariffRestrictions
+from ocpi_nap.model.objects import DisplayText, Hours, Price, PriceComponent, Tariff, TariffRestrictions
 from ocpi_nap.store import map as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.web.map import offers
@@ -19,6 +20,8 @@ Translate = Callable[..., str]
 _DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 _UNITS = {"ENERGY": "kwh", "TIME": "hour", "PARKING_TIME": "hour", "FLAT": "session"}
 _MOST_TARIFFS = 100
+_AHEAD, _MOST_EXCEPTIONS = timedelta(days=60), 8
+"""Days that differ from the usual hours are shown so long before."""
 
 
 @dataclass
@@ -33,16 +36,23 @@ class ShownPrice:
 
 @dataclass
 class ShownTariff:
-    """A tariff's own words and its prices."""
+    """A tariff's prices; ``of``: kinds and kilowatts of the connectors that have it."""
 
-    text: str | None
     url: str | None
     prices: list[ShownPrice]
     kind: str | None
+    of: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def says(self) -> tuple[Any, ...]:
+        """What it says, whoever has it."""
+        return self.url, self.prices, self.kind
 
 
 @dataclass
 class ShownConnector:
+    """A connector; ``kind`` is one of `offers.KINDS`, ``standard`` what OCPI calls it."""
+
     kind: str
     standard: str
     power: float
@@ -71,12 +81,14 @@ class ShownLocation:
     ref: str
     name: str
     address: str
+    directions: str | None
     latitude: float | None
     longitude: float | None
     operator: str
     operator_url: str | None
     phone: str | None
     hours: list[tuple[str, str]]
+    exceptions: list[tuple[str, str]]
     always_open: bool
     evses: list[ShownEvse]
     tariffs: list[ShownTariff]
@@ -114,19 +126,16 @@ async def load(
     evses = [evse for evse in evses if evse.connectors]
     wanted = sorted({identity for evse in evses for connector in evse.connectors for identity in connector.tariffs})
     documents = await sql.tariffs(db, found, wanted[:_MOST_TARIFFS]) if wanted else {}
-    tariffs: list[ShownTariff] = []
-    for identity in wanted:
-        if identity in documents:
-            shown = _tariff(objects.decode_tariff(documents[identity]), t, language)
-            if shown.prices and shown not in tariffs:
-                tariffs.append(shown)
+    tariffs = _tariffs({identity: objects.decode_tariff(document) for identity, document in documents.items()}, evses, t, language)
     point = doc.coordinates
     return ShownLocation(
         pk=found.pk, ref=f"{found.country_code}*{found.party_id}*{found.id}", name=doc.name or doc.address or found.id,
         address=", ".join(part for part in (doc.address, " ".join(p for p in (doc.postal_code, doc.city) if p)) if part),
+        directions=_words(doc.directions, language),
         latitude=point.latitude if point else None, longitude=point.longitude if point else None,
         operator=found.operator_name, operator_url=web_address(found.operator_url), phone=doc.help_phone,
-        hours=_hours(doc.opening_times, t), always_open=bool(doc.opening_times and doc.opening_times.twentyfourseven),
+        hours=_hours(doc.opening_times, t), exceptions=_exceptions(doc.opening_times, doc.time_zone, t),
+        always_open=bool(doc.opening_times and doc.opening_times.twentyfourseven),
         evses=evses, tariffs=tariffs, without_price=not tariffs,
         counts={state: sum(evse.state == state for evse in evses) for state in offers.STATES},
     )  # fmt: skip
@@ -178,19 +187,60 @@ def _price(component: PriceComponent, tariff: Tariff, t: Translate, language: st
     return _money(amount, tariff.currency, language), tax
 
 
+def _words(texts: list[DisplayText], language: str) -> str | None:
+    """A text in the reader's language, else in English, else in any."""
+    found = {text.language: text.text for text in texts if text.text}
+    return found.get(language) or found.get("en") or next(iter(found.values()), None)
+
+
+def _tariffs(tariffs: dict[str, Tariff], evses: list[ShownEvse], t: Translate, language: str) -> list[ShownTariff]:
+    """Those that hold now, alike ones once, each with the connectors that have it."""
+    shown: list[ShownTariff] = []
+    connectors = [connector for evse in evses for connector in evse.connectors]
+    for identity, tariff in tariffs.items():
+        one = _tariff(tariff, t, language) if _holds(tariff) else None
+        if one is None or not one.prices:
+            continue
+        known = next((other for other in shown if other.says == one.says), one)
+        if known is one:
+            shown.append(one)
+        named = {(connector.kind, connector.power) for connector in connectors if identity in connector.tariffs}
+        known.of = sorted({*known.of, *named}, key=lambda of: (-of[1], of[0]))
+    return sorted(shown, key=lambda one: [(-power, kind) for kind, power in one.of])
+
+
+def _holds(tariff: Tariff) -> bool:
+    now, begin, end = datetime.now(UTC), tariff.start_date_time, tariff.end_date_time
+    return (begin is None or begin <= now) and (end is None or now < end)
+
+
+def _bound(price: Price | None, word: str, tariff: Tariff, t: Translate, language: str) -> list[ShownPrice]:
+    """The least or the most that a session costs."""
+    amount = None if price is None else price.after_taxes if price.after_taxes is not None else price.before_taxes
+    if price is None or amount is None:
+        return []
+    tax = t("map.tax.included.plain" if price.after_taxes is not None else "map.tax.excluded")
+    return [ShownPrice(t(word), f"{_money(amount, tariff.currency, language)} {t('map.per.session')}", tax, [])]
+
+
 def _tariff(tariff: Tariff, t: Translate, language: str) -> ShownTariff:
     prices = []
+    bound: set[str | None] = set()  # what an element before has under conditions; the first that fits counts (OCPI TariffElement)
     for element in tariff.elements:
-        conditions = _conditions(element.restrictions, t, language)
+        own = _conditions(element.restrictions, t, language)
         for component in element.price_components:
+            conditions = own or ([t("map.otherwise")] if component.type in bound else [])
+            if own:
+                bound.add(component.type)
             unit = _UNITS.get(component.type or "")
             if unit is None or component.price is None:
                 continue
             amount, tax = _price(component, tariff, t, language)
             prices.append(ShownPrice(t(f"map.price.{(component.type or '').lower()}"), f"{amount} {t('map.per.' + unit)}", tax, conditions))
-    texts = {text.language: text.text for text in tariff.tariff_alt_text if text.text}
-    words = texts.get(language) or texts.get("en") or next(iter(texts.values()), None)
-    return ShownTariff(words, web_address(tariff.tariff_alt_url), prices, tariff.type)
+    if prices:
+        prices += _bound(tariff.min_price, "map.price.least", tariff, t, language)
+        prices += _bound(tariff.max_price, "map.price.most", tariff, t, language)
+    return ShownTariff(web_address(tariff.tariff_alt_url), prices, tariff.type)
 
 
 def _conditions(restrictions: TariffRestrictions | None, t: Translate, language: str) -> list[str]:
@@ -247,3 +297,34 @@ def _hours(hours: Hours | None, t: Translate) -> list[tuple[str, str]]:
     for day, parts in sorted(times.items()):
         together.setdefault(", ".join(parts), []).append(day)
     return [(_days(days, t), text) for text, days in together.items()]
+
+
+def _exceptions(hours: Hours | None, zone: str | None, t: Translate) -> list[tuple[str, str]]:
+    """(dates, what differs) of the coming days on which it is closed or open otherwise, in local time; none without its zone."""
+    if hours is None:
+        return []
+    try:
+        local = ZoneInfo(zone or "")
+    except (ValueError, OSError, LookupError):
+        return []
+    now = datetime.now(UTC)
+    found = []
+    for periods, open_then in ((hours.exceptional_closings, False), (hours.exceptional_openings, True)):
+        for period in periods:
+            begin, end = period.period_begin, period.period_end
+            if begin is not None and end is not None and begin < end and now < end and begin < now + _AHEAD:
+                found.append((begin, *_exception(begin.astimezone(local), end.astimezone(local), open_then, t)))
+    return [(dates, text) for _, dates, text in sorted(found)[:_MOST_EXCEPTIONS]]
+
+
+def _exception(begin: datetime, end: datetime, open_then: bool, t: Translate) -> tuple[str, str]:
+    """Whole days as days, parts of one day with their times, anything else from moment to moment."""
+    last = end - timedelta(seconds=1)
+    day, until = t("map.date", day=begin.day, month=begin.month), t("map.date", day=last.day, month=last.month)
+    word = t("map.hours.open" if open_then else "map.hours.closed")
+    if (begin.hour, begin.minute) == (0, 0) and (last.hour, last.minute) == (23, 59):
+        return (day if begin.date() == last.date() else f"{day}–{until}"), word
+    times = f"{begin:%H:%M}–{'24:00' if (last.hour, last.minute) == (23, 59) else f'{end:%H:%M}'}"
+    if begin.date() == last.date():
+        return day, times if open_then else f"{word} {times}"
+    return f"{day} {begin:%H:%M}–{until} {end:%H:%M}", word

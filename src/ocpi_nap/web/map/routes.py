@@ -4,7 +4,7 @@
 |---|---|
 | `/` | the page; `?loc=` chooses a location, the filters are `Filter.read`'s, `at=latitude,longitude,zoom` is the view |
 | `/map/tiles/{z}/{x}/{y}` | MVT under the filters |
-| `/map/outlines/{z}/{x}/{y}` | MVT of the built-in base map |
+| `/map/outlines/{z}/{x}/{y}`, `/map/municipalities/{z}/{x}/{y}` | MVT of the built-in base map |
 | `/map/list?bbox=west,south,east,north` | the locations in view as HTML |
 | `/map/search?q=` | towns and locations as HTML |
 | `/map/location?pk=` or `?ref=FI*ABC*ID` | a location as HTML |
@@ -34,7 +34,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from ocpi_nap.store import map as sql
 from ocpi_nap.web.context import web_of
 from ocpi_nap.web.map import details, grid, offers
-from ocpi_nap.web.map.base import OUTLINES_LAST, BaseMap, Outlines
+from ocpi_nap.web.map.base import MUNICIPALITIES, MUNICIPALITIES_ZOOM, OUTLINES_LAST, BaseMap, Outlines
 from ocpi_nap.web.map.live import Live, TooManyListeners
 from ocpi_nap.web.map.network import Slots
 from ocpi_nap.web.map.view import BadFilter, Filter, availability
@@ -59,6 +59,7 @@ class MapRoom:
     live: Live
     base: BaseMap
     outlines: Outlines
+    municipalities: Outlines
     library: bool
 
 
@@ -146,7 +147,18 @@ async def tile(request: Request, z: str, x: str, y: str) -> Response:
 @router.get("/map/outlines/{z}/{x}/{y}")
 async def outline(request: Request, z: str, x: str, y: str) -> Response:
     """The built-in base map."""
-    content = room_of(request).outlines.tile(*_tile_key(z, x, y, OUTLINES_LAST)) or b""
+    return _shipped(request, room_of(request).outlines.tile(*_tile_key(z, x, y, OUTLINES_LAST)))
+
+
+@router.get("/map/municipalities/{z}/{x}/{y}")
+async def municipalities(request: Request, z: str, x: str, y: str) -> Response:
+    """The borders between municipalities, which are asked for close up only."""
+    return _shipped(request, room_of(request).municipalities.tile(*_tile_key(z, x, y, MUNICIPALITIES_ZOOM)))
+
+
+def _shipped(request: Request, tile: bytes | None) -> Response:
+    """A tile that comes with the program."""
+    content = tile or b""
     answer = _cached(request, content, f'"{hashlib.blake2b(content, digest_size=10).hexdigest()}"', _MVT)
     answer.headers["Cache-Control"] = "public, max-age=86400"
     return answer
@@ -227,6 +239,11 @@ def _offers(live: Live, slot: int) -> list[tuple[str, int]]:
     return [(offers.KINDS[kind], power) for kind, power in sorted(best.items(), key=lambda entry: -entry[1])]
 
 
+def _nothing(room: MapRoom) -> bool:
+    """Whether there are no locations at all, whatever is looked for."""
+    return not len(room.live.network.ordered()[0])
+
+
 @router.get("/map/list")
 async def in_view(request: Request) -> Response:
     """The locations in a part of the map."""
@@ -234,7 +251,7 @@ async def in_view(request: Request) -> Response:
     await _fresh(room)
     slots = _slots_in(room, chosen, bounds)
     rows = await _rows(request, room, chosen, slots[:_LISTED])
-    return web_of(request).pages.html("map/list.html", request, rows=rows, count=len(slots), limit=_LISTED)
+    return web_of(request).pages.html("map/list.html", request, rows=rows, count=len(slots), limit=_LISTED, nothing=_nothing(room))
 
 
 @router.get("/map/search")
@@ -335,13 +352,15 @@ async def page(request: Request) -> Response:
     present = np.unique(room.live.network.connectors.kind[: room.live.network.connectors.length])
     config = {
         "library": room.library, "tiles": room.base.tiles, "bounds": _first_view(room), "last": grid.LAST,
-        "outlinesLast": OUTLINES_LAST, "attribution": room.base.attribution, "attributionUrl": room.base.attribution_url,
+        "outlinesLast": OUTLINES_LAST, "municipalitiesZoom": MUNICIPALITIES_ZOOM, "municipalities": MUNICIPALITIES,
+        "attribution": room.base.attribution, "attributionUrl": room.base.attribution_url,
     }  # fmt: skip
     if "loc" in request.query_params and place is None:
         status = 404
     return pages.html(
         "map/map.html", request, status=status, csp={"worker-src": "'self'", **room.base.csp}, config=config, place=place, rows=rows,
-        count=len(slots), limit=_LISTED, chosen=chosen, question=question, kinds=[offers.KINDS[kind] for kind in present.tolist()],
-        powers=offers.POWERS, operators=sorted(room.live.network.operators, key=lambda operator: operator[1].casefold()),
+        count=len(slots), limit=_LISTED, nothing=_nothing(room), chosen=chosen, question=question,
+        kinds=[offers.KINDS[kind] for kind in present.tolist()], powers=offers.POWERS,
+        operators=sorted(room.live.network.operators, key=lambda operator: operator[1].casefold()),
         missing="loc" in request.query_params and place is None, library=room.library,
     )  # fmt: skip

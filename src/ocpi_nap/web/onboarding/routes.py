@@ -15,7 +15,7 @@ from ocpi_nap.store import accounts
 from ocpi_nap.store import requests as sql
 from ocpi_nap.web.console.guard import address_of
 from ocpi_nap.web.context import Web, web_of
-from ocpi_nap.web.forms import check_visitor, read_form, visitor_token, with_visitor_token
+from ocpi_nap.web.forms import Refused, check_visitor, entries_of, read_form, visitor_token, with_visitor_token
 from ocpi_nap.web.onboarding.probe import probe
 from ocpi_nap.web.onboarding.questions import ENVIRONMENTS, MOST_OPERATORS, operator_rows, read_answers
 from ocpi_nap.web.pages import request_language
@@ -36,8 +36,8 @@ _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
 
 def _page(request: Request, values: dict[str, str], errors: dict[str, str], kept: dict[str, str], *, status: int = 200,
-          problem: str = "", focus: str = "") -> Response:  # fmt: skip
-    token, web = visitor_token(request), web_of(request)
+          problem: str = "", focus: str = "", visitor: str = "") -> Response:  # fmt: skip
+    token, web = visitor or visitor_token(request), web_of(request)
     text = translator(request_language(request))
     page = web.pages.html(
         "onboarding/form.html", request, status=status, values=values, errors={name: text(key) for name, key in errors.items()},
@@ -79,11 +79,20 @@ def _unkept(web: Web, visitor: str, kept: str) -> str:
 
 @router.post("")
 async def send(request: Request) -> Response:
-    """Add or remove an operator's row, or check everything and keep the request."""
-    form, web = await read_form(request), web_of(request)
-    check_visitor(request, form)
+    """Add an operator's row, show the page in another language, or check everything and keep the request."""
+    form, web, visitor = await read_form(request), web_of(request), visitor_token(request)
+    try:
+        check_visitor(request, form)
+    except Refused:
+        if entries_of(request, form) is None:
+            raise
+        typed = {name: form[f"{name}_token"] for name in ENVIRONMENTS if form.get(f"{name}_token")}  # kept ones are another browser's
+        kept = {name: _kept(web, visitor, token) for name, token in typed.items()}
+        return _page(request, form, {}, kept, visitor=visitor, status=409, problem="apply.error.old")
     tokens = _tokens(web, form)
-    kept = {name: _kept(web, form["csrf"], token) for name, token in tokens.items()}
+    kept = {name: _kept(web, visitor, token) for name, token in tokens.items()}
+    if form.get("step") == "language":
+        return _page(request, form, {}, kept)
     if form.get("step") == "add":
         form["rows"] = str(min(MOST_OPERATORS, operator_rows(form) + 1))
         return _page(request, form, {}, kept, focus=f"op{int(form['rows']) - 1}_country_code")

@@ -72,6 +72,7 @@ function confirmed(form) {
     event.preventDefault();
     const button = event.submitter || form.querySelector("button");
     const dialog = document.createElement("dialog");
+    dialog.setAttribute("aria-label", button.textContent.trim());
     const question = document.createElement("p");
     question.textContent = form.dataset.confirm;
     const buttons = document.createElement("div");
@@ -92,11 +93,23 @@ function confirmed(form) {
   });
 }
 
+// <form data-languages>: another language shows the page with what is filled in; its button `language` sends it there.
+function languages(form) {
+  for (const link of document.querySelectorAll(".languages a")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      form.action = link.getAttribute("href");
+      form.requestSubmit(form.querySelector("[name=step][value=language]"));
+    });
+  }
+}
+
 function ready(root) {
   localTimes(root);
   root.querySelectorAll("[data-poll]").forEach(poll);
   root.querySelectorAll("[data-check]").forEach(check);
   root.querySelectorAll("form[data-confirm]").forEach(confirmed);
+  root.querySelectorAll("form[data-languages]").forEach(languages);
   root.querySelectorAll("[data-submit]").forEach((field) => field.addEventListener("change", () => field.form.requestSubmit()));
   root.querySelectorAll("[data-copy]").forEach((button) => button.addEventListener("click", () => {
     navigator.clipboard.writeText(button.dataset.copy).then(() => { button.textContent = "Copied"; });

@@ -37,6 +37,8 @@ map.legend.free | Vapaana | Lediga | Free
 map.legend.busy | Kaikki käytössä | Alla upptagna | All in use
 map.legend.broken | Epäkunnossa | Ur funktion | Out of order
 map.legend.unknown | Ei tiedossa | Okänt | Unknown
+map.legend.many | Useita paikkoja | Flera platser | Several locations
+map.list.nothing | Latauspaikkoja ei vielä ole. | Det finns inga laddplatser än. | There are no charging locations yet.
 map.list | Luettelo | Lista | List
 map.map | Kartta | Karta | Map
 map.list.count | {count} latauspaikkaa kartalla | {count} laddplatser på kartan | {count} locations on the map
@@ -59,6 +61,10 @@ map.helpdesk | Asiakastuki | Kundtjänst | Helpdesk
 map.hours | Aukioloajat | Öppettider | Opening hours
 map.hours.always | Avoinna aina | Alltid öppet | Open around the clock
 map.hours.unknown | Ei ilmoitettu | Inte angivet | Not given
+map.hours.closed | suljettu | stängt | closed
+map.hours.open | avoinna | öppet | open
+map.hours.exceptions | Poikkeukset | Avvikande | Exceptions
+map.date | {day}.{month}. | {day}/{month} | {day}/{month}
 map.points | Latauspisteet | Laddpunkter | Charging points
 map.point | Latauspiste {label} | Laddpunkt {label} | Charging point {label}
 map.cable | kiinteä kaapeli | fast kabel | cable attached
@@ -73,6 +79,8 @@ map.price.energy | Energia | Energi | Energy
 map.price.time | Latausaika | Laddtid | Charging time
 map.price.parking_time | Pysäköintiaika | Parkeringstid | Parking time
 map.price.flat | Aloitusmaksu | Startavgift | Session fee
+map.price.least | Vähintään | Minst | At least
+map.price.most | Enintään | Högst | At most
 map.per.kwh | / kWh | / kWh | / kWh
 map.per.hour | / h | / h | / h
 map.per.session | / kerta | / gång | / session
@@ -86,6 +94,7 @@ map.from.kwh | {value} kWh jälkeen | efter {value} kWh | after {value} kWh
 map.until.kwh | enintään {value} kWh | högst {value} kWh | up to {value} kWh
 map.from.kw | vähintään {value} kW | minst {value} kW | at {value} kW and more
 map.until.kw | alle {value} kW | under {value} kW | below {value} kW
+map.otherwise | muulloin | annars | otherwise
 map.reservation | varauksesta | för bokning | for a reservation
 map.day.1 | ma | mån | Mon
 map.day.2 | ti | tis | Tue

@@ -6,9 +6,9 @@ window.nap = window.nap || {};
 nap.dark = () => window.matchMedia("(prefers-color-scheme: dark)").matches;
 
 nap.palette = () => nap.dark()
-  ? { sea: "#10191f", land: "#1d272d", lake: "#10191f", region: "#2f3c45", border: "#53636f", label: "#c3ced6", halo: "#10181d", ring: "#10181d", ink: "#0b1512",
+  ? { sea: "#10191f", land: "#1d272d", lake: "#10191f", region: "#2f3c45", municipality: "#34424c", border: "#53636f", label: "#c3ced6", halo: "#10181d", ring: "#10181d", ink: "#0b1512",
       states: ["#43c684", "#f0b24a", "#e0736c", "#8c9aa5"] }
-  : { sea: "#d5e4ea", land: "#f8f7f3", lake: "#d5e4ea", region: "#dcdad2", border: "#a8a69c", label: "#39444d", halo: "#ffffff", ring: "#ffffff", ink: "#ffffff",
+  : { sea: "#d5e4ea", land: "#f8f7f3", lake: "#d5e4ea", region: "#dcdad2", municipality: "#cbc8bd", border: "#a8a69c", label: "#39444d", halo: "#ffffff", ring: "#ffffff", ink: "#ffffff",
       states: ["#12804f", "#b96f06", "#b3312c", "#69757f"] };
 
 // A value that a change told since the tile was made, else the tile's.
@@ -30,15 +30,18 @@ nap.style = (config, tilesUrl) => {
   };
   const layers = [{ id: "sea", type: "background", paint: { "background-color": c.sea } }];
   if (config.tiles) {
-    sources.base = { type: "raster", tiles: [new URL(config.tiles, location.href).href.replace(/%7B/g, "{").replace(/%7D/g, "}")], tileSize: 256, maxzoom: 19, attribution: nap.attribution(config) };
+    sources.base = { type: "raster", tiles: [new URL(config.tiles, location.href).href.replace(/%7B/g, "{").replace(/%7D/g, "}")], tileSize: 256, maxzoom: 19, attribution: nap.attribution(config.attribution, config.attributionUrl) };
     layers.push({ id: "base", type: "raster", source: "base", paint: nap.dark() ? { "raster-brightness-max": 0.55, "raster-saturation": -0.5, "raster-contrast": 0.1 } : { "raster-saturation": -0.35 } });
   } else {
-    sources.outlines = { type: "vector", tiles: [location.origin + "/map/outlines/{z}/{x}/{y}"], maxzoom: config.outlinesLast, attribution: nap.attribution(config) };
-    const line = (id, colour, width, more) => ({ id, type: "line", source: "outlines", "source-layer": id, layout: { "line-join": "round" },
+    sources.outlines = { type: "vector", tiles: [location.origin + "/map/outlines/{z}/{x}/{y}"], maxzoom: config.outlinesLast, attribution: nap.attribution(config.attribution, config.attributionUrl) };
+    // Its layer begins at that zoom: farther out none of its tiles is asked for, and its source is not named.
+    sources.municipalities = { type: "vector", tiles: [location.origin + "/map/municipalities/{z}/{x}/{y}"], minzoom: config.municipalitiesZoom, maxzoom: config.municipalitiesZoom, attribution: nap.attribution(...config.municipalities) };
+    const line = (id, colour, width, more, source = "outlines") => ({ id, type: "line", source, "source-layer": id, layout: { "line-join": "round" },
       paint: { "line-color": colour, "line-width": width, ...more } });
     layers.push(
       { id: "land", type: "fill", source: "outlines", "source-layer": "land", paint: { "fill-color": c.land, "fill-outline-color": c.border } },
       { id: "lakes", type: "fill", source: "outlines", "source-layer": "lakes", paint: { "fill-color": c.lake } },
+      { ...line("municipalities", c.municipality, ["interpolate", ["linear"], ["zoom"], 7, 0.4, 12, 1.2], {}, "municipalities"), minzoom: config.municipalitiesZoom },
       line("regions", c.region, ["interpolate", ["linear"], ["zoom"], 5, 0.7, 10, 1.6], { "line-dasharray": [3, 2] }),
       line("borders", c.border, ["interpolate", ["linear"], ["zoom"], 3, 0.7, 8, 1.8]),
     );
@@ -74,12 +77,12 @@ nap.style = (config, tilesUrl) => {
   return { version: 8, sources, layers };
 };
 
-nap.attribution = (config) => {
+nap.attribution = (name, url) => {
   const text = document.createElement("span");
-  text.textContent = config.attribution;
-  if (!config.attributionUrl) return text.innerHTML;
+  text.textContent = name;
+  if (!url) return text.innerHTML;
   const link = document.createElement("a");
-  link.href = config.attributionUrl;
+  link.href = url;
   link.rel = "noopener noreferrer";
   link.target = "_blank";
   link.append(text.textContent);
