@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -20,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi import net
+from ocpi_nap.ocpi import net, pages
 from ocpi_nap.ocpi.client import HttpFailure, NotOcpi, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl, Unreachable, unauthorised
 from ocpi_nap.ocpi.discovery import discover
+from ocpi_nap.ocpi.links import next_link
 from ocpi_nap.ocpi.pages import Crawler
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
@@ -223,15 +225,15 @@ async def test_urls_as_given(server: Server, client: OcpiClient, version: str) -
         assert server.requests[-1].raw_path == expected
 
 
-def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's TLS with a certificate that only its own client trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cpo.test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now, here = datetime.datetime.now(datetime.UTC), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     made = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([here, *map(x509.DNSName, names)]), critical=False)
         .sign(key, hashes.SHA256())
     )  # fmt: skip
     path = folder / "cpo.pem"
@@ -253,9 +255,7 @@ async def test_tls(client: OcpiClient, tmp_path: Path, version: str, monkeypatch
         with pytest.raises(Unreachable):
             await client.get(peer(version), server.url)
         assert server.requests == []
-        connector = aiohttp.TCPConnector(ssl=trusting)
-        session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-        ours = OcpiClient(session, session)
+        ours = await OcpiClient.open(tls=trusting)
         plain = server.url.replace("https", "http")
 
         def answer(request: web.Request) -> web.Response:
@@ -292,3 +292,106 @@ async def test_urls_that_are_not_called(client: OcpiClient, version: str, url: s
     """Where private networks are not allowed: https to the public Internet only."""
     with pytest.raises(RefusedUrl):
         await client.get(replace(peer(version), private=False), url)
+
+
+@pytest.mark.holds("R70", "R14")
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [("8.8.8.8", True), ("2a00:1450::1", True), ("10.1.2.3", False), ("127.0.0.1", False), ("169.254.169.254", False), ("0.0.0.0", False),
+     ("100.64.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("::", False), ("fd00::1", False),
+     ("fe80::1%eth0", False), ("fec0::1", False), ("ff02::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::7f00:1", False),
+     ("64:ff9b::808:808", True), ("2002:7f00:1::", False)],
+)  # fmt: skip
+def test_public_addresses(address: str, public: bool) -> None:
+    """Those of the public Internet, and of an IPv4 address in another form what it stands for."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    info = (family, socket.SOCK_STREAM, 0, "", (address, 443))
+    if public:
+        net.public_socket(info).close()
+    else:
+        with pytest.raises(net.RefusedAddress):
+            net.public_socket(info)
+
+
+class Names:
+    """Gives a name the next of its addresses each time it is looked up, the last one for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+        self.left, self.asked = list(addresses), 0
+        real = socket.getaddrinfo
+
+        def look_up(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+            if host not in ("rebind.example", b"rebind.example"):
+                return real(host, port, *rest, **more)
+            self.asked += 1
+            address = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port or 0))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.holds("R70", "R14")
+@each
+async def test_a_name_that_changes_its_address(client: OcpiClient, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Public when it is looked at, our own when it is connected to: no connection is made."""
+    connected: list[Any] = []
+    inside = await asyncio.start_server(lambda reader, writer: connected.append(writer), "127.0.0.1", 0)
+    port = inside.sockets[0].getsockname()[1]
+    names = Names(monkeypatch, "8.8.8.8", "127.0.0.1")
+    url = f"https://rebind.example:{port}/versions"
+    await net.check_address(url, allow_private=False)
+    with pytest.raises(RefusedUrl, match="private network"):
+        await client.get(replace(peer(version), private=False, timeout=5), url)
+    assert names.asked >= 2 and connected == []
+    inside.close()
+
+
+@pytest.mark.holds("R70", "R14", "R65")
+@each
+async def test_redirects_into_our_network(tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform of the public Internet that leads to a name with an address of ours, to plain http, or to a user's password."""
+    served, trusting = certificate(tmp_path, "rebind.example")
+    ours = await OcpiClient.open(tls=trusting)
+    async with serving(served) as server:
+        port = server.url.rpartition(":")[2]
+        for names, location, told in (
+            (("127.0.0.1",), f"https://rebind.example:{port}/x", "private network"),
+            (("8.8.8.8",), "http://rebind.example/x", "not https"),
+            (("8.8.8.8",), "https://a:b@rebind.example/x", "password"),
+            (("8.8.8.8",), "https://[/x", "usable"),
+        ):
+            Names(monkeypatch, *names)
+            server.handler = lambda r, to=location: web.Response(status=307, headers={"Location": to})  # type: ignore[misc]
+            server.requests.clear()
+            # The first hop is let through, as a public platform's would be; what it leads to is judged as any other.
+            monkeypatch.setattr(net, "_is_public", _only_the_first(net._is_public))
+            with pytest.raises(RefusedUrl, match=told):
+                hosts = frozenset({"rebind.example", f"rebind.example:{port}"})
+                await ours.get(replace(peer(version), private=False, timeout=5, hosts=hosts), server.url)
+            assert len(server.requests) == 1
+            monkeypatch.undo()
+    await ours.close()
+
+
+def _only_the_first(judge: Callable[[str], bool]) -> Callable[[str], bool]:
+    answers = [True]
+    return lambda address: answers.pop() if answers else judge(address)
+
+
+@pytest.mark.holds("I-49", "R114", "R200")
+def test_links_of_blanks_and_brackets() -> None:
+    """Read once from left to right, whatever they are made of."""
+    for text in ("rel" + " " * 8000, "rel=" + " " * 8000 + "x", "<" * 8000, "<a" * 4000, '<a>; rel="' + "\u201c" * 8000, ", " * 4000):
+        assert next_link([text] * 4) is None
+    assert next_link(["<" * 8000 + 'https://a.example/2>; rel="next"']) == "https://a.example/2"
+
+
+@pytest.mark.holds("R129", "I-20")
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-5", "1e9", "9" * 400, "Mon, 01 Jan 0001 00:00:00 -2359", "1 1 1 1 1", "a.b.c.d", "Fri, 31 Dec 9999 23:59:59 -1200",
+     "0.0.0.0 0 0 0 0", "Mon", "\u00b2", "1 Jan 2026 1.2.3.4 +0"],
+)  # fmt: skip
+def test_waits_that_are_none(text: str) -> None:
+    """Whatever stands in Retry-After: a number of seconds, ten minutes at most."""
+    assert 0 <= pages._wait(text, 1) <= 600

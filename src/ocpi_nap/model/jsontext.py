@@ -14,6 +14,10 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _SUSPECT = re.compile(rb"\\u(?:00[01]|[dD][89a-fA-F])|[\x7f]")
 _DEEPEST = 64
+_LARGE = 1 << 18
+_MOST_CONTAINERS, _MOST_VALUES = 250_000, 1_000_000
+"""In one document: a thousand EVSEs have some ten thousand containers and fifty thousand values. More would cost, in Python's own objects,
+hundreds of times the bytes that came."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -30,10 +34,13 @@ class Cleaned(dict[str, Any]):
 def parse(data: bytes) -> Any:
     """Decode; floats become Decimal with their exact text, control characters go, lone surrogates become U+FFFD (see Cleaned).
 
-    Raises NotJson for anything that is not strict JSON in UTF-8, for an empty body, and for nesting deeper than 64.
+    Raises NotJson for anything that is not strict JSON in UTF-8, for an empty body, for nesting deeper than 64, and for more than a
+    million values.
     """
     if data.startswith(_BOM):
         data = data[3:]
+    if len(data) > _LARGE and (data.count(b"{") + data.count(b"[") > _MOST_CONTAINERS or data.count(b",") > _MOST_VALUES):
+        raise NotJson("too many values")
     try:
         if (b"\\u" in data or b"\x7f" in data) and _SUSPECT.search(data):
             return _cleaned(_parse_slowly(data))
@@ -46,6 +53,9 @@ def parse(data: bytes) -> Any:
         _check_depth(value)
     return value
 
+
+load = _decoder.decode
+"""Decode what `dump` wrote of objects that were parsed: it may be nested a little deeper, and larger, than what may come."""
 
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -101,7 +111,7 @@ def _cleaned(value: Any) -> Any:
 def _clean(value: Any, path: str, paths: list[str]) -> Any:
     if isinstance(value, str):
         text = clean_text(value)
-        if text != value:
+        if text != value and len(paths) < _MOST_PATHS:
             paths.append(path)
         return text
     if isinstance(value, list):

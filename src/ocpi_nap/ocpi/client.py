@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 import uuid
 import zlib
@@ -34,8 +35,8 @@ class PeerError(Exception):
 
     def __init__(self, message: str, *, url: str = "", http_status: int | None = None, status_code: int | None = None,
                  retry_after: str | None = None) -> None:  # fmt: skip
-        super().__init__(message)
-        self.message = message[:300]
+        self.message = jsontext.clean_text(message[:300])
+        super().__init__(self.message)
         self.url = url
         self.http_status = http_status
         self.status_code = status_code
@@ -85,6 +86,8 @@ class Peer:
     extra_headers: dict[str, str] = field(default_factory=dict)
     timeout: float = 60.0
     private: bool = False
+    sent: Callable[[], None] = lambda: None
+    """Called before each request, retries and redirects too."""
     correlation_id: str | None = None
     """Kept by the retries of one request (R15); None: every request gets its own."""
 
@@ -134,31 +137,31 @@ class OcpiClient:
     Only GETs use a connection again: the library repeats a PUT or DELETE on one that breaks, but credentials may be renewed only once.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, single: aiohttp.ClientSession, record: Callable[[Exchange], None] | None = None
-    ) -> None:
-        self._sessions = {"GET": session}
-        self._single = single
+    def __init__(self, sessions: dict[tuple[bool, bool], aiohttp.ClientSession], record: Callable[[Exchange], None] | None) -> None:
+        self._sessions = sessions
         self._record = record
 
     @classmethod
-    async def open(cls, record: Callable[[Exchange], None] | None = None) -> OcpiClient:
-        """A session without cookies; redirects, decompression and limits are ours. One that is recorded keeps no connections, so that one
-        that breaks was broken by the platform."""
+    async def open(cls, record: Callable[[Exchange], None] | None = None, *, tls: ssl.SSLContext | None = None) -> OcpiClient:
+        """Sessions without cookies; redirects, decompression and limits are ours. One that is recorded keeps no connections, so that one
+        that breaks was broken by the platform. ``tls``: whose certificates are trusted, where not those of the system."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_count_attempt)
 
-        def session(*, once: bool) -> aiohttp.ClientSession:
-            connector = aiohttp.TCPConnector(limit=100, limit_per_host=8, force_close=once)
+        def session(private: bool, again: bool) -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(
+                limit=100, limit_per_host=8, force_close=not again or record is not None, ssl=tls or True,
+                socket_factory=None if private else net.public_socket,
+            )  # fmt: skip
             return aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
                 trace_configs=[trace] if record is not None else None,
             )  # fmt: skip
 
-        return cls(session(once=record is not None), session(once=True), record)
+        return cls({(private, again): session(private, again) for private in (False, True) for again in (False, True)}, record)
 
     async def close(self) -> None:
-        for session in (*self._sessions.values(), self._single):
+        for session in self._sessions.values():
             await session.close()
 
     @staticmethod
@@ -201,6 +204,8 @@ class OcpiClient:
                 self._record(Exchange(method, url, {}, None, error=f"no complete answer within {peer.timeout:g} s", seconds=peer.timeout))
             raise TimedOut(f"no complete answer within {peer.timeout:g} s", url=url) from None
         except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, net.RefusedAddress):
+                raise RefusedUrl(f"{error.host} is not called: {error.os_error}", url=url) from None
             raise Unreachable(f"no connection: {error}"[:200], url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Broken(f"the connection broke: {type(error).__name__} {error}"[:200], url=url) from None
@@ -211,21 +216,22 @@ class OcpiClient:
         peer = peer.correlated()
         sent = headers.outgoing(peer.version, functional=functional, own_party=peer.own_party, peer_party=peer.peer_party,
                                 correlation_id=peer.correlation_id)  # fmt: skip
-        sent |= {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"} | peer.extra_headers
+        sent |= {"Accept": "application/json", "Accept-Encoding": "gzip"} | peer.extra_headers
         if peer.encoding is not None:
             sent["Authorization"] = tokens.outbound_header(peer.token, peer.encoding)
         data = None
         if body is not None:
             data = jsontext.dump(body)
             sent["Content-Type"] = "application/json"
-        target = net.check_form(url, allow_private=peer.private)
+        target = url
         for _ in range(_MOST_REDIRECTS + 1):
-            await net.check_address(target, allow_private=peer.private)
+            target = net.check_form(target, allow_private=peer.private)
+            peer.sent()
             sent["X-Request-ID"] = str(uuid.uuid4())
             exchange = Exchange(method, target, dict(sent), data)
             started = time.monotonic()
             try:
-                asked = self._sessions.get(method, self._single).request(
+                asked = self._sessions[peer.private, method == "GET"].request(
                     method, URL(target, encoded=True), headers=sent, data=data, allow_redirects=False, trace_request_ctx=exchange
                 )
                 async with asked as response:

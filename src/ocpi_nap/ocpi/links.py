@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-# Typographic quotes arrive as UTF-8 read as latin-1, or as themselves.
-_QUOTE = "[\"'\u201c\u201d\u2018\u2019\u00e2\u0080\u009c\u009d\u0098\u0099\u0094]*"
-_REL_NEXT = re.compile(rf"rel\s*=\s*{_QUOTE}(?:[a-z-]+\s+)*\s*next\s*{_QUOTE}", re.IGNORECASE)
+# Typographic quotes arrive as UTF-8 read as latin-1, or as themselves. Nothing here goes back over what it has read: a header of
+# eight thousand blanks, or of as many brackets, costs no more than its length.
+_QUOTE = "[\"'\u201c\u201d\u2018\u2019\u00e2\u0080\u009c\u009d\u0098\u0099\u0094]*+"
+_REL_NEXT = re.compile(rf"rel\s*+=\s*+{_QUOTE}\s*+(?:[a-z-]++\s++)*next", re.IGNORECASE)
 """Also among several relation types (RFC 8288 section 3.3)."""
-_BRACKETED = re.compile(r"<([^>]*)>([^<]*)")
+_BRACKETED = re.compile(r"<([^<>]*+)>([^<]*+)")
 
 
 def next_link(values: list[str]) -> str | None:

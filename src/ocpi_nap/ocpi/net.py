@@ -5,20 +5,38 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Refused(Exception):
     """A URL that we do not call; the text says why."""
 
 
-def host_of(url: str) -> str:
-    """Lower-case host and port of a URL, the port left out where it is the scheme's own."""
-    parts = urlsplit(url)
+class NoUrl(Refused):
+    """A text that is no URL at all."""
+
+
+class RefusedAddress(OSError, Refused):
+    """An address that we do not connect to."""
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of a URL; raises NoUrl where it has none."""
     try:
-        port = parts.port
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
-        raise Refused(f"{url[:100]} is not a usable URL") from None
+        raise NoUrl(f"{url[:100]!r} is not a usable URL") from None
+    return parts
+
+
+def host_of(url: str) -> str:
+    """Lower-case host and port of a URL, the port left out where it is the scheme's own; raises NoUrl where it is none."""
+    parts = _split(url)
+    port = parts.port
     default = {"http": 80, "https": 443}.get(parts.scheme)
     name = (parts.hostname or "").lower()
     return name if port in (None, default) else f"{name}:{port}"
@@ -26,11 +44,7 @@ def host_of(url: str) -> str:
 
 def check_form(url: str, *, allow_private: bool) -> str:
     """An absolute https URL (http only with ``allow_private``); raises Refused otherwise."""
-    try:
-        parts = urlsplit(url.strip())
-        host_of(url)
-    except ValueError as error:
-        raise Refused(f"{url[:100]!r} is not a URL: {error}") from None
+    parts = _split(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Refused(f"{url[:100]!r} is not an absolute http(s) URL")
     if parts.username or parts.password:
@@ -44,14 +58,37 @@ async def check_address(url: str, *, allow_private: bool) -> None:
     """Refuse hosts that resolve to private, loopback or otherwise unroutable addresses (R70)."""
     if allow_private:
         return
-    host = urlsplit(url).hostname or ""
+    host = _split(url).hostname or ""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return  # the connection itself will tell that the name is unknown
     for entry in found:
-        if not ipaddress.ip_address(str(entry[4][0]).split("%")[0]).is_global:
+        if not _is_public(str(entry[4][0])):
             raise Refused(f"{host} is in a private network")
+
+
+def _is_public(address: str) -> bool:
+    """Whether an IP address is one of the public Internet; of those that carry an IPv4 address, that one counts."""
+    found: Any = ipaddress.ip_address(address.split("%")[0])
+    if found.version == 6:
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo and found.teredo[1])
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None and not _is_public(str(inner)):
+            return False
+    return bool(found.is_global and not found.is_multicast and not getattr(found, "is_site_local", False))
+
+
+def public_socket(address: Any) -> socket.socket:
+    """A socket for the very address that is about to be connected to; RefusedAddress where that is no public one.
+
+    A name that was looked up before may have another address by now, so that only this check cannot be deceived (R70).
+    """
+    family, kind, protocol, _, target = address
+    if not _is_public(str(target[0])):
+        raise RefusedAddress("its address is in a private network")
+    return socket.socket(family, kind, protocol)
 
 
 def follow(base: str, target: str, allowed: frozenset[str]) -> str:
@@ -59,8 +96,11 @@ def follow(base: str, target: str, allowed: frozenset[str]) -> str:
 
     On the very port that we use, the scheme is the one that works there: some write https into links whatever they speak.
     """
-    url = urljoin(base, target.strip())
-    parts, origin = urlsplit(url), urlsplit(base)
+    try:
+        url = urljoin(base, target.strip())
+    except ValueError:
+        raise NoUrl(f"{target[:100]!r} is not a usable URL") from None
+    parts, origin = _split(url), _split(base)
     if parts.scheme not in ("http", "https"):
         raise Refused(f"{target[:100]!r} does not lead to an http(s) URL")
     if origin.port is not None and parts.netloc.lower() == origin.netloc.lower():

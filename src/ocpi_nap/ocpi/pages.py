@@ -40,7 +40,18 @@ class _Object(msgspec.Struct):
     id: msgspec.Raw | None = None
 
 
+class _Counted(msgspec.Struct):
+    """An object of a list, passed over and counted."""
+
+
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
+_counts = msgspec.json.Decoder(list[_Counted | None])
+_LARGE = 1 << 22
+"""Bytes of a list from which its objects are counted before room is made for each."""
+MOST_OBJECTS = 1_000_000
+"""Objects of a list, all its pages together (R200)."""
+LARGEST_OBJECT = 10 * 1024 * 1024
+"""Bytes of one object, as of a pushed one (R38)."""
 _single = msgspec.json.Decoder(_Object)
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 
@@ -108,6 +119,8 @@ class Crawler:
                 fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in seen]
                 seen.update(digest for _, digest in fresh)
                 self.received += len(fresh)
+                if self.received > MOST_OBJECTS:
+                    raise CrawlFailed(f"more than {MOST_OBJECTS} objects")
                 self._count(answer, len(items))
                 barren = 0 if fresh else barren + 1
                 failed: CrawlFailed | None = None
@@ -161,10 +174,10 @@ class Crawler:
                 raise CrawlFailed("pages without anything new that point to further pages")
             try:
                 url = net.follow(answer.url, link, self._peer.hosts)
-            except (net.Refused, ValueError) as error:
-                if isinstance(error, net.Refused):
-                    raise CrawlFailed(f"the next page is not followed: {error}") from None
+            except net.NoUrl:
                 url = ""
+            except net.Refused as error:
+                raise CrawlFailed(f"the next page is not followed: {error}") from None
             if url in self._dead_links:
                 url = ""
             if url in asked:
@@ -241,13 +254,15 @@ def _items(answer: Answer) -> list[bytes]:
     if data == b"null":
         return []
     try:
+        if len(data) > _LARGE and data.count(b",") >= MOST_OBJECTS and len(_counts.decode(data)) > MOST_OBJECTS:
+            raise CrawlFailed(f"more than {MOST_OBJECTS} objects")
         return [bytes(item) for item in _lists.decode(data)]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         pass
     try:
         if _single.decode(data).id is not None:
             return [data]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         pass
     raise CrawlFailed("data is not a list of objects")
 
@@ -258,12 +273,17 @@ def _number(text: str | None) -> int | None:
 
 def _server_time(answer: Answer) -> datetime | None:
     """The peer's clock: its Date header, else the timestamp of its envelope (R120)."""
+    found = _date(answer.headers.get("Date", "")) or timestamps.parse(answer.timestamp)[0]
+    return found if found is not None and 2000 <= found.year < 9000 else None
+
+
+def _date(text: str) -> datetime | None:
+    """A date of HTTP, in UTC; None when it is none."""
     try:
-        moment = email.utils.parsedate_to_datetime(answer.headers.get("Date", ""))
+        moment = email.utils.parsedate_to_datetime(text)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        found, _ = timestamps.parse(answer.timestamp)
-        return found
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
 
 
 def _wait(retry_after: str | None, waits: int) -> float:
@@ -271,10 +291,7 @@ def _wait(retry_after: str | None, waits: int) -> float:
     seconds = _number(retry_after)
     if seconds is not None:
         return min(float(seconds), _LONGEST_WAIT)
-    if retry_after is not None:
-        try:
-            moment = email.utils.parsedate_to_datetime(retry_after)
-            return min(max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds()), _LONGEST_WAIT)
-        except (TypeError, ValueError, OverflowError):
-            pass
+    moment = _date(retry_after) if retry_after is not None else None
+    if moment is not None:
+        return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
     return float(min(60.0 * 2 ** (waits - 1), _LONGEST_WAIT))
