@@ -35,6 +35,12 @@ class BadRequest(OcpiError):
     http_status, status_code = 400, 2000
 
 
+class TooSlow(OcpiError):
+    """A request that does not arrive (R200)."""
+
+    http_status, status_code = 408, 2000
+
+
 class HeadTooLarge(OcpiError):
     """URL and headers are over the limit (R200)."""
 

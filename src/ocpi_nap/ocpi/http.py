@@ -53,8 +53,12 @@ def object_segments(path: list[str]) -> list[str]:
     return named
 
 
-async def read_json(receive: Receive, largest: int) -> Any:
-    """The request body as JSON; raises BodyTooLarge (R38) or NotJsonBody (R32)."""
+_SMALL = 1 << 16
+
+
+async def read_json(receive: Receive, largest: int, take: Callable[[int], None]) -> Any:
+    """The request body as JSON; raises BodyTooLarge (R38) or NotJsonBody (R32). ``take`` is told of the bytes of larger bodies as they
+    arrive, and may refuse them."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -65,8 +69,11 @@ async def read_json(receive: Receive, largest: int) -> Any:
         size += len(body)
         if size > largest:
             raise BodyTooLarge(f"the body is larger than {largest} bytes")
+        more = message.get("more_body", False)
+        if more or len(body) > _SMALL:
+            take(len(body))
         chunks.append(body)
-        if not message.get("more_body", False):
+        if not more:
             break
     try:
         return jsontext.parse(chunks[0] if len(chunks) == 1 else b"".join(chunks))

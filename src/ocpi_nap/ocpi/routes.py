@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,9 @@ _OF_CREDENTIALS: dict[Access, tuple[tuple[str, ...], str]] = {
 }
 """What callers may do with their credentials, and why nothing else (R93, R99, R107)."""
 _GLUED = re.compile(r"(locations|tariffs)([A-Za-z]{2})")
+_LARGEST_CREDENTIALS = 1 << 20
+_LARGE_AT_ONCE = 4
+"""Of the largest bodies, how many one platform may have under way in one worker."""
 _KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -83,6 +87,29 @@ class _Bucket:
         return True
 
 
+class _Share:
+    """The bytes of one request among those of its platform that are under way: many large ones would fill the memory (R200)."""
+
+    __slots__ = ("_all", "_most", "_own", "_platform")
+
+    def __init__(self, everybody: dict[int, int], platform_id: int, most: int) -> None:
+        self._all, self._platform, self._most, self._own = everybody, platform_id, most, 0
+
+    def take(self, size: int) -> None:
+        held = self._all.get(self._platform, 0)
+        if held + size > self._most:
+            raise TooManyRequests("more large requests at once than we can hold", retry_after=1)
+        self._all[self._platform] = held + size
+        self._own += size
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self.take
+
+    def __exit__(self, *_: object) -> None:
+        if self._own:
+            self._all[self._platform] -= self._own
+
+
 class OcpiApp:
     """The Receiver interfaces, versions and credentials as one ASGI application."""
 
@@ -92,6 +119,7 @@ class OcpiApp:
         self._receiver = receiver
         self._options = options
         self._buckets: dict[int, _Bucket] = {}
+        self._bodies: dict[int, int] = {}
         self._counters: dict[tuple[str, str, str, int], Counter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,9 +220,13 @@ class OcpiApp:
         if method in ("GET", "HEAD"):
             readings = tokens.inbound_readings(received.authorization)
             return 200, envelope.success(await self._credentials.get(caller, version, readings))
-        body = await read_json(receive, self._options.largest_body)
         act = self._credentials.post if method == "POST" else self._credentials.put
-        return 200, envelope.success(await act(caller, version, body))
+        with self._share(caller) as take:
+            body = await read_json(receive, min(_LARGEST_CREDENTIALS, self._options.largest_body), take)
+            return 200, envelope.success(await act(caller, version, body))
+
+    def _share(self, caller: Caller) -> _Share:
+        return _Share(self._bodies, caller.platform_id, _LARGE_AT_ONCE * self._options.largest_body)
 
     async def _serve_object(
         self, method: str, receive: Receive, caller: Caller, version: str, module: str, rest: list[str]
@@ -211,9 +243,10 @@ class OcpiApp:
         if method == "DELETE":
             await self._receiver.delete(caller, version, module, key)
             return 200, envelope.success()
-        body: Any = await read_json(receive, self._options.largest_body)
         act = self._receiver.put if method == "PUT" else self._receiver.patch
-        written = await act(caller, version, module, key, body)
+        with self._share(caller) as take:
+            body: Any = await read_json(receive, self._options.largest_body, take)
+            written = await act(caller, version, module, key, body)
         message = "; ".join(issue.text() for issue in written.issues[:3])[:255] if written.issues else None  # R172
         return 201 if written.created else 200, envelope.success(message=message)
 
