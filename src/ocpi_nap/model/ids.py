@@ -40,6 +40,11 @@ def party_id(text: str, field: str) -> str:
     return text.strip().upper()
 
 
+def is_party(country: str, party: str) -> bool:
+    """Whether this can be an operator's id (see `country_code`, `party_id`)."""
+    return bool(_COUNTRY.fullmatch(country) and _PARTY.fullmatch(party))
+
+
 def operator(country: str, party: str, name: str, url: str | None, field: str = "operator") -> Operator:
     """A checked operator; ValueError names the field."""
     if not name.strip():

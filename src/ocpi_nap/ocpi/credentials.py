@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from ocpi_nap.model.platform import Party
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.errors import Invalid, TooLittle
 from ocpi_nap.ocpi.versions import VERSIONS
+
+_MOST_ROLES = 1000
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ def role_party(role: dict[str, Any]) -> Party:
     return (str(country or "").strip().upper(), str(party or "").strip().upper())
 
 
+def _plain(value: Any) -> Any:
+    """With numbers that every JSON library and database takes."""
+    if isinstance(value, Decimal):
+        return float(value) if abs(value.adjusted()) < 300 else None
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
 def read_credentials(data: Any, *, need_url: bool, need_roles: bool = False) -> PeerCredentials:
     """Their object of any version (R69); raises TooLittle for what is missing, Invalid for what is empty or of a wrong type (R92)."""
     if isinstance(data, list) and len(data) == 1:
@@ -67,9 +79,11 @@ def read_credentials(data: Any, *, need_url: bool, need_roles: bool = False) -> 
         raise Invalid("token: a string of 1 to 255 visible characters is required")
     if need_url and not (isinstance(url, str) and url):
         raise Invalid("url: a string is required")
+    if not tokens.strip_scheme(token):
+        raise Invalid("token: there is nothing behind its scheme")
     if need_roles and not roles:
         raise Invalid("roles: at least one role is required")
-    return PeerCredentials(tokens.strip_scheme(token), url if isinstance(url, str) else None, roles)
+    return PeerCredentials(tokens.strip_scheme(token), url if isinstance(url, str) else None, [_plain(role) for role in roles])
 
 
 def _roles(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -78,6 +92,6 @@ def _roles(data: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(roles, dict):
         roles = [roles]
     if isinstance(roles, list):
-        return [role for role in roles if isinstance(role, dict) and role]
+        return [role for role in roles[:_MOST_ROLES] if isinstance(role, dict) and role]
     flat = {name: data[name] for name in ("party_id", "country_code", "business_details") if data.get(name) is not None}
     return [{"role": "CPO", **flat}] if "party_id" in flat else []

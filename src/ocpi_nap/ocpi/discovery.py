@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,6 +46,11 @@ class Discovered:
     offered: list[str]
     details_url: str
     """Of the version."""
+    notes: tuple[str, ...] = ()
+    """What was tolerated: relative URLs (I-30), endpoints named twice (I-28)."""
+
+
+_MOST_VERSIONS, _MOST_NOTES = 50, 10
 
 
 class DiscoveryFailed(Exception):
@@ -82,6 +88,7 @@ async def discover(
         raise DiscoveryFailed("versions", f"GET {versions_url}: {error.message}", error) from None
     offered = _offered(answer)
     version, url = _choose(offered, settings, only)
+    notes = [f"versions: the URL of {version} is relative"] if is_relative(url) else []
     try:
         url = net.follow(answer.url, url, peer.hosts)
         details, encoding = await get_trying(client, peer, url, [encoding, *(e for e in encodings if e != encoding)])
@@ -89,11 +96,11 @@ async def discover(
         raise DiscoveryFailed("details", f"GET {url}: {error.message}", error) from None
     except net.Refused as error:
         raise DiscoveryFailed("details", f"{url} is not called: {error}", RefusedUrl(str(error), url=url)) from None
-    endpoints = _endpoints(details, version, peer)
+    endpoints = _endpoints(details, version, peer, notes)
     for name in required:
         if name not in endpoints:
             raise DiscoveryFailed("endpoints", f"their version {version} has no {name} endpoint that we could use")
-    return Discovered(version, endpoints, encoding, [number for number, _ in offered], url)
+    return Discovered(version, endpoints, encoding, [number for number, _ in offered], url, tuple(notes))
 
 
 def _offered(answer: Answer) -> list[tuple[str, str]]:
@@ -104,7 +111,9 @@ def _offered(answer: Answer) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for entry in data if isinstance(data, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("url"), str) and entry["url"].strip():
-            found.setdefault(str(entry.get("version", "")).strip(), entry["url"].strip())
+            found.setdefault(str(entry.get("version", "")).strip()[:20], entry["url"].strip())
+        if len(found) >= _MOST_VERSIONS:
+            break
     if not found:
         raise DiscoveryFailed("versions", f"GET {answer.url}: no version is listed", NotOcpi("no version is listed", url=answer.url))
     return list(found.items())
@@ -125,7 +134,12 @@ def _choose(offered: list[tuple[str, str]], settings: PlatformSettings, only: st
     return mutual[-1], urls[mutual[-1]]
 
 
-def _endpoints(answer: Answer, version: str, peer: Peer) -> dict[str, str]:
+def is_relative(url: str) -> bool:
+    """Whether a URL has no scheme: it is resolved against the document that names it."""
+    return not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", url)
+
+
+def _endpoints(answer: Answer, version: str, peer: Peer, notes: list[str]) -> dict[str, str]:
     """Their endpoints that we use: Senders of locations and tariffs, credentials of any role (R58, R59, I-26, I-30)."""
     data = answer.data
     if isinstance(data, list) and len(data) == 1:
@@ -144,10 +158,14 @@ def _endpoints(answer: Answer, version: str, peer: Peer) -> dict[str, str]:
             url = net.follow(answer.url, entry["url"], peer.hosts | {net.host_of(entry["url"])})
         except (net.Refused, ValueError):
             continue
+        if is_relative(entry["url"]):
+            notes.append(f"details: the URL of {name} is relative")
         if name == "credentials" or role == "SENDER":
-            found.setdefault(name, url)
+            if found.setdefault(name, url) != url:
+                notes.append(f"details: {name} is named twice, the first counts")
         elif role != "RECEIVER":
             weak.setdefault(name, url)
         elif not VERSIONS[version].has_roles:
             last.setdefault(name, url)
+    del notes[_MOST_NOTES:]
     return last | weak | found

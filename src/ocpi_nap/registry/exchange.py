@@ -40,12 +40,21 @@ async def find(registry: Registry, platform: Platform, token: str, *, only: str 
         encodings = [None, *encodings]
     required = ("locations",) if platform.settings.registration == "none" else ("credentials", "locations")
     try:
-        return await discover(registry.client, peer, platform.versions_url, encodings, platform.settings, only=only, required=required)
+        found = await discover(registry.client, peer, platform.versions_url, encodings, platform.settings, only=only, required=required)
     except DiscoveryFailed as failed:
         answer = failed.error.message if failed.error else ""
         status = getattr(failed.error, "http_status", None)
         raise RegistryError(f"{failed}.", step=failed.step, answer=answer, advice=advice(failed.error, failed.step),
                             http_status=status) from None  # fmt: skip
+    await note_tolerated(registry, platform, found)
+    return found
+
+
+async def note_tolerated(registry: Registry, platform: Platform, found: Discovered) -> None:
+    """What of their versions and details deviates and was understood all the same, for their page."""
+    if found.notes:
+        async with registry.db.transaction() as conn:
+            await sql.add_event(conn, platform.id, "discovery", "; ".join(found.notes)[:500])
 
 
 async def verify(

@@ -23,6 +23,7 @@ from ocpi_nap.ocpi.errors import (
 from ocpi_nap.ocpi.ports import Caller
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.connection import store_connection
+from ocpi_nap.registry.exchange import note_tolerated
 from ocpi_nap.registry.leaving import end_connection
 from ocpi_nap.registry.service import Registry
 
@@ -91,6 +92,7 @@ class CredentialsService:
             raise _refusal(failed) from None
         except TimeoutError:
             raise CannotUsePeer(f"{theirs.url}: versions and details took more than {_CALLBACK_TOTAL:g} s") from None
+        await note_tolerated(registry, platform, found)
         return platform, theirs, found
 
 

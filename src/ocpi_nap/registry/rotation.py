@@ -70,6 +70,9 @@ async def renew(registry: Registry, platform: Platform, old_c: str, version: str
     except (PeerError, OcpiError) as error:
         raise await _refused(registry, platform, token_id, error) from None
     await store_connection(registry, platform, version=found.version, endpoints=found.endpoints, theirs=theirs, token_b=token_b)
+    if theirs.token == old_c:
+        async with registry.db.transaction() as conn:
+            await sql.add_event(conn, platform.id, "rotation", "they gave the same token again")  # I-34
     return await verify(registry, await registry.platform(platform.name), theirs.token, found.details_url, say)
 
 
