@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ class _RawEvse(msgspec.Struct):
     physical_reference: Any = None
 
 
-_raw_evse = msgspec.json.Decoder(_RawEvse).decode
+_raw_evse = msgspec.json.Decoder(_RawEvse, float_hook=Decimal).decode
 
 
 def jsonb_order(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ class _RawLocation(msgspec.Struct):
     operator: Any = None
 
 
-_raw_location = msgspec.json.Decoder(_RawLocation).decode
+_raw_location = msgspec.json.Decoder(_RawLocation, float_hook=Decimal).decode
 
 
 @dataclass(slots=True)

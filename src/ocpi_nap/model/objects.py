@@ -256,6 +256,7 @@ class Tariff(Node):
 _encoder = msgspec.json.Encoder(decimal_format="number")
 encode = _encoder.encode
 """A canonical object as JSON, decimals as numbers with their exact text."""
-decode_location = msgspec.json.Decoder(Location).decode
-decode_evse = msgspec.json.Decoder(Evse).decode
-decode_tariff = msgspec.json.Decoder(Tariff).decode
+decode_location = msgspec.json.Decoder(Location, float_hook=Decimal).decode
+"""Numbers in ``extra`` and ``raw_enums`` are decimals: they may be larger than any float."""
+decode_evse = msgspec.json.Decoder(Evse, float_hook=Decimal).decode
+decode_tariff = msgspec.json.Decoder(Tariff, float_hook=Decimal).decode

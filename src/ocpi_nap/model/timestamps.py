@@ -9,6 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 _FORM = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)?)?\s*", re.ASCII)
+_LONGEST = 64
+"""Characters of a text that is looked at: the pattern goes back over blanks, and a name of a zone is kept."""
 
 
 @lru_cache(maxsize=256)
@@ -22,9 +24,13 @@ def zone(name: str) -> tzinfo:
         return UTC
 
 
-@lru_cache(maxsize=1024)
 def known_zone(name: str) -> bool:
     """Whether this is the IANA name of a time zone."""
+    return len(name) <= _LONGEST and _known_zone(name)
+
+
+@lru_cache(maxsize=1024)
+def _known_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -49,7 +55,7 @@ def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | No
             return datetime.fromisoformat(value), None
         except ValueError:
             pass
-    match = _FORM.fullmatch(value) if isinstance(value, str) else None
+    match = _FORM.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST else None
     if match is None:
         return None, "timestamp_invalid"
     year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()

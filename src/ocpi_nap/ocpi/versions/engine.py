@@ -46,7 +46,7 @@ class Table:
     def __init__(self, node: type[Node], fields: Iterable[Field]) -> None:
         self.node = node
         self.fields = list(fields)
-        self._by_name = {field.name: (field.attribute, field.read, field.versions) for field in self.fields}
+        self._by_name = {field.name: (field.attribute, field.read, field.versions, field.single) for field in self.fields}
         self.rivals: dict[str, list[Field]] = {}
         for field in self.fields:
             self.rivals.setdefault(field.attribute, []).append(field)
@@ -62,7 +62,7 @@ class Table:
             if found is None:
                 extra[name] = value
             elif value is not None:
-                attribute, read, versions = found
+                attribute, read, versions, single = found
                 own = reading.version in versions
                 if not own and attribute in self.rivals and self._loses(name, attribute, raw, reading.version):
                     extra[name] = value
@@ -72,7 +72,7 @@ class Table:
                 if result is not None:
                     values[attribute] = result
                 said = result is value or name in _TIMES or (value == [] and not result) or says(result, value)
-                if not said or not own:
+                if not said or not own or (single and type(value) is list):
                     reading.raw_enums[where] = value
         if extra:
             values["extra"] = extra

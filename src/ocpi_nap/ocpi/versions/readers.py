@@ -17,6 +17,8 @@ from ocpi_nap.model.objects import Node
 from ocpi_nap.ocpi.versions.enums import OPEN_FROM_230
 
 _NOT_AVAILABLE = "#NA"
+MOST_ISSUES = 1000
+"""Of one object: whoever sends more wrong values than that learns of them in turn."""
 
 
 @dataclass(slots=True)
@@ -33,13 +35,13 @@ class Reading:
     """Paths of unknown enum values: never a reason to reject (D11)."""
 
     def issue(self, path: str, rule: str, message: str, value: Any = "") -> None:
-        self.issues.append(Issue(path, rule, message, sample(value)))
+        if len(self.issues) < MOST_ISSUES:
+            self.issues.append(Issue(path, rule, message, sample(value)))
 
-
-    def keep_list(self, path: str, value: Any) -> None:
-        """Keep a list whole; what was kept of its items goes."""
-        for inner in [key for key in self.raw_enums if key.startswith(f"{path}[")]:
-            del self.raw_enums[inner]
+    def keep_list(self, path: str, value: Any, before: int) -> None:
+        """Keep a list whole; what was kept of its items, since there were ``before`` entries, goes."""
+        while len(self.raw_enums) > before:
+            self.raw_enums.popitem()
         self.raw_enums[path] = value
 
 
@@ -95,6 +97,8 @@ def number(value: Any, path: str, reading: Reading) -> Decimal | None:
         result = Decimal(value.strip().replace(",", ".")) if isinstance(value, str) else Decimal(value)
     except (InvalidOperation, ValueError):
         return None
+    if isinstance(value, str) and "_" in value:  # Python's own way to write a number
+        return None
     if not result.is_finite() or abs(result.adjusted()) > 30:
         reading.issue(path, "out_of_range", "not a usable number: dropped", value)
         return None
@@ -143,7 +147,7 @@ def says(result: Any, value: Any) -> bool:
 def clock(value: Any, path: str, reading: Reading) -> str | None:
     """HH:MM, also as 8:00 or 08:00:00 (I-107)."""
     parts = value.strip().split(":") if isinstance(value, str) else []
-    if len(parts) in (2, 3) and all(part.isdigit() and len(part) <= 2 for part in parts):
+    if len(parts) in (2, 3) and all(part.isascii() and part.isdigit() and len(part) <= 2 for part in parts):
         hour, minute = int(parts[0]), int(parts[1])
         if (hour < 24 and minute < 60) or (hour, minute) == (24, 0):
             return f"{hour:02d}:{minute:02d}"
@@ -186,9 +190,9 @@ def enum(values: frozenset[str], *, aliases: dict[str, str] | None = None, fallb
             return str(value)
         if not isinstance(value, str):
             _wrong(value, path, reading)
-            return fallback
+            return None
         if value in ("", _NOT_AVAILABLE):
-            return fallback
+            return None
         known = folded.get(value.strip().upper())
         if known is not None:
             reading.issue(path, "enum_spelling", "another spelling of a known value", value)
@@ -213,14 +217,14 @@ def many(one: Reader) -> Reader:
             reading.issue(path, "not_a_list", "a single value where a list is required", value)
             given = [value]
         result = []
-        exact = given is value
+        exact, before = given is value, len(reading.raw_enums)
         for position, item in enumerate(given):
             found = None if item is None else one(item, f"{path}[{position}]", reading)
             if found is not None:
                 result.append(found)
             exact = exact and (found is item or says(found, item))
         if not exact:
-            reading.keep_list(path, value)
+            reading.keep_list(path, value, before)
         return result or None
 
     return read
