@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ocpi_nap.model import areas
 from ocpi_nap.web.map.base import BaseMap
 
 
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     allow_private_networks: bool = Field(False, description="Accept loopback and private addresses and plain http as platform URLs.")
     party_id: str = Field("NAP", description="Our party id.")
     country_code: str = Field("FI", description="Our country code.")
+    area: str = Field("", description="Where Locations should be: boxes west,south,east,north, by semicolons; empty: our country; off.")
     business_name: str = Field("National Access Point", description="Name in our business_details.")
     business_website: str = Field("", description="Website in our business_details; empty: the public URL.")
     business_logo: str = Field("", description="Logo URL in our business_details; empty: the logo we serve.")
@@ -72,6 +74,17 @@ class Settings(BaseSettings):
     def _usable_map(cls, value: str) -> str:
         BaseMap.of(value, "")
         return value
+
+    @field_validator("area")
+    @classmethod
+    def _usable_area(cls, value: str) -> str:
+        areas.area("", value)
+        return value
+
+    @property
+    def where(self) -> areas.Area | None:
+        """Where Locations should be; None: anywhere."""
+        return areas.area(self.country_code, self.area)
 
     @property
     def ocpi_url(self) -> str:

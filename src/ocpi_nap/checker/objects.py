@@ -70,7 +70,7 @@ class LocationCheck:
         self.inventory.add(raw)
         for check, example in wire.odd_forms(item, raw):
             self._add(check, f"{label}: {example}")
-        lifted = lift_location(raw, self._version, self._run.options.settings)
+        lifted = lift_location(raw, self._version, self._run.options.settings, self._run.options.area)
         tell(self._run.findings, [*lifted.issues, *lifted.errors], raw, label, "location", self._version, seen)
         self._location(lifted.node, raw, label)
         self.spelling[fold(lifted.node.id)] = lifted.node.id

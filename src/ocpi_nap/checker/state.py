@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ocpi_nap.checker.findings import Findings
 from ocpi_nap.checker.recorder import Mask, Recorder
+from ocpi_nap.model.areas import COUNTRIES, Area
 from ocpi_nap.model.platform import Operator, Party, PlatformSettings
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.discovery import Discovered
@@ -37,6 +38,8 @@ class Options:
     """Seconds to wait for pushes after the registration."""
     own_party: Party = ("FI", "NAP")
     business_details: dict[str, Any] = field(default_factory=lambda: {"name": "National Access Point"})
+    area: Area | None = COUNTRIES["FI"]
+    """Where Locations should be; None: anywhere."""
     timeout: float = 60.0
     slow_after: float = 2.0
     """Seconds from which a page is slow."""

@@ -44,13 +44,14 @@ def check(
     json_file: Annotated[Path, typer.Option("--json", help="Where the report goes, for programs.")] = Path("ocpi-check.json"),
 ) -> None:
     """Check a CPO's platform against OCPI and what a NAP needs; status 0 only when it is ready for production."""
-    own = identity(load_settings())
+    node = load_settings()
+    own = identity(node)
     try:
         options = Options(
             versions_url=net.check_form(versions_url, allow_private=True), token=_token(token), encoding=_encoding(encoding),
             settings=parse_settings(setting_pairs(settings)), operators=tuple(ids.parse_operator(item) for item in operator or ()),
             party=_party(country_code, party_id), register=register, listen=listen, timeout=timeout,
-            own_party=(own.country_code, own.party_id), business_details=own.business_details,
+            own_party=(own.country_code, own.party_id), business_details=own.business_details, area=node.where,
         )  # fmt: skip
     except (ValueError, net.Refused) as error:
         raise CliError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None

@@ -91,7 +91,7 @@ CHECKS = [
     Check("coordinates-unusable", "publication", "error", "Coordinates are on the Earth and not 0/0.", "I-94, AFIR-LOC-01, AFIR-LOC-02",
           "Send the position of each Location."),
     Check("coordinates-swapped", "publication", "error", "Latitude and longitude are in their places.", "I-94, AFIR-LOC-03",
-          "Exchange them: the latitude of Finland is about 60 to 70, the longitude 20 to 31."),
+          "Exchange them: latitude is north and south, longitude east and west; Helsinki is at 60.17, 24.94."),
     Check("coordinates-abroad", "publication", "warning", "Locations are in the country of the NAP.", "AFIR-LOC-02",
           "Correct the position, or leave Locations abroad to the NAP of their country."),
     Check("coordinates-imprecise", "publication", "note", "Coordinates have at least four decimals.", "AFIR-LOC-04",

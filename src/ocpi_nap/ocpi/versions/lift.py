@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ocpi_nap.model import timestamps
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.ids import normal_evse_id
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse, GeoLocation, Location, Node, Tariff
@@ -13,7 +14,7 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.versions import plausible
 from ocpi_nap.ocpi.versions.engine import restore, usable_coordinates
 from ocpi_nap.ocpi.versions.enums import LOCATION_TYPE, PARKING_TYPE
-from ocpi_nap.ocpi.versions.readers import Reading, sample
+from ocpi_nap.ocpi.versions.readers import MOST_ISSUES, Reading, sample
 from ocpi_nap.ocpi.versions.tables import CONNECTOR, EVSE, LOCATION, TARIFF
 from ocpi_nap.ocpi.versions.version import Version
 
@@ -51,8 +52,10 @@ def _check(
         (lifted.errors if attribute in core or settings.strict_validation else lifted.issues).append(issue)
 
 
-def lift_location(raw: dict[str, Any], version: Version, settings: PlatformSettings) -> Lifted[Location]:
-    """The location level; ``evses`` is left to the caller."""
+def lift_location(
+    raw: dict[str, Any], version: Version, settings: PlatformSettings, area: Area | None = None
+) -> Lifted[Location]:  # fmt: skip
+    """The location level; ``evses`` is left to the caller. ``area``: where it should be, None: anywhere."""
     reading = _reading(version, settings)
     node: Location = LOCATION.read({k: v for k, v in raw.items() if k != "evses"}, "", reading)
     node.raw_enums = reading.raw_enums
@@ -74,7 +77,7 @@ def lift_location(raw: dict[str, Any], version: Version, settings: PlatformSetti
         if not version.hours_are_a_choice:
             lifted.issues.append(Issue("opening_times.twentyfourseven", "required_missing", "required"))
     _check(node, raw, "location", version, settings, lifted, reading)
-    plausible.location(node, lifted.issues)
+    plausible.location(node, lifted.issues, area)
     return lifted
 
 
@@ -134,7 +137,8 @@ def _connectors(given: Any, version: Version, settings: PlatformSettings, lifted
             lifted.issues.append(Issue(path, "wrong_type", "not an object: dropped", sample(item)))
             continue
         single = lift_connector(item, version, settings, position)
-        lifted.issues += [Issue(f"{path}.{i.path}", i.rule, i.message, i.sample) for i in (*single.issues, *single.errors)]
+        if len(lifted.issues) < MOST_ISSUES:
+            lifted.issues += [Issue(f"{path}.{i.path}", i.rule, i.message, i.sample) for i in (*single.issues, *single.errors)]
         key = version.id_key(single.node.id)
         if found.pop(key, None) is not None:
             lifted.issues.append(Issue(f"{path}.id", "duplicate_id", "the same connector id twice: the last one counts", key[:60]))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, EnergyMix, Location, Tariff
 
-_LATITUDES, _LONGITUDES = (59.4, 70.2), (19.0, 31.7)
-"""Finland's box, degrees."""
 _LINE_TO_LINE = 380
 """From this voltage on, three phases were given line to line instead of line to neutral."""
 _LARGEST_KILOWATTS = 1000
@@ -22,25 +21,22 @@ TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR 
 _CURRENCIES = frozenset(_ISO_4217.split())
 
 
-def location(node: Location, issues: list[Issue]) -> None:
-    """Coordinates elsewhere or swapped, an energy mix that is not 100 %, contradicting opening hours."""
+def location(node: Location, issues: list[Issue], area: Area | None) -> None:
+    """Coordinates outside ``area`` (None: anywhere) or swapped, an energy mix that is not 100 %, contradicting opening hours."""
     geo = node.coordinates
-    if geo is not None and geo.latitude is not None and geo.longitude is not None:
+    if area is not None and geo is not None and geo.latitude is not None and geo.longitude is not None:
         text = f"{geo.latitude}, {geo.longitude}"
-        if 19 <= geo.latitude <= 32 and 59 <= geo.longitude <= 71:
-            issues.append(Issue("coordinates", "coordinates_swapped", "latitude and longitude seem to be swapped", text))
-        elif not (_within(geo.latitude, _LATITUDES) and _within(geo.longitude, _LONGITUDES)):
-            issues.append(Issue("coordinates", "coordinates_abroad", "not in Finland", text))
+        if not area.holds(geo.latitude, geo.longitude):
+            if area.holds(geo.longitude, geo.latitude):
+                issues.append(Issue("coordinates", "coordinates_swapped", "latitude and longitude seem to be swapped", text))
+            else:
+                issues.append(Issue("coordinates", "coordinates_abroad", f"not in {area.name}", text))
     _energy_mix(node.energy_mix, issues)
     hours = node.opening_times
     if hours is not None and hours.twentyfourseven and hours.regular_hours:
         issues.append(Issue("opening_times", "hours_contradict", "twentyfourseven and regular hours: the flag counts"))
     elif hours is not None and hours.twentyfourseven is False and not hours.regular_hours:
         issues.append(Issue("opening_times.regular_hours", "required_missing", "required when twentyfourseven is false"))
-
-
-def _within(value: float, box: tuple[float, float]) -> bool:
-    return box[0] <= value <= box[1]
 
 
 def _energy_mix(mix: EnergyMix | None, issues: list[Issue]) -> None:
