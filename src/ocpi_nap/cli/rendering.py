@@ -30,6 +30,7 @@ from ocpi_nap.feed.publications import public_forms
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.feed.views import LocationView, TariffView
+from ocpi_nap.intake.flushing import flush_regularly
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
@@ -142,7 +143,7 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         bulk = BulkBuilder(db, renderer, folder, editions)
         sampling = _sampling(settings, db, store, forms, issues, stop)
         watching = (sampling, _watch_clocks(renderer, stop))
-        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), issues.run(stop), *watching)
+        await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), flush_regularly(stop, issues.flush), *watching)
     finally:
         store.close()
         fragments.close(folder)

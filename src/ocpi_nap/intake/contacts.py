@@ -1,8 +1,7 @@
-"""When each platform last asked something of us, and how many pushes it sends, written down every second."""
+"""When each platform last asked something of us, and how many pushes it sends, counted in memory (see `intake.flushing`)."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -47,12 +46,3 @@ class CountingAuthenticator:
             await note_requests(self._db, requests, pushed, dict(minutes))
         except psycopg.Error as error:
             log.warning("requests of platforms could not be counted: %s", error)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Flush every second until told to stop, and once more then."""
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=1.0)
-            except TimeoutError:
-                await self.flush()
-        await self.flush()

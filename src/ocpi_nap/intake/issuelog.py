@@ -1,8 +1,8 @@
-"""Every tolerated or refused deviation becomes a record with first and last time and a count (R198), a second later."""
+"""Every tolerated or refused deviation becomes a record with first and last time and a count (R198), a moment later
+(see `intake.flushing`)."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,12 +75,3 @@ class IssueLog:
             log.exception("%d issue records could not be written", len(records))
             if len(self._records) < _MOST:
                 self._records = records | self._records
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Flush every second until told to stop, and once more then."""
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=1.0)
-            except TimeoutError:
-                await self.flush()
-        await self.flush()
