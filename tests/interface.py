@@ -13,6 +13,7 @@ from typing import Any
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.receiver import ReceiverService
 from ocpi_nap.intake.writer import PushWriter
+from ocpi_nap.model.areas import COUNTRIES
 from ocpi_nap.model.platform import Operator
 from ocpi_nap.ocpi.client import OcpiClient
 from ocpi_nap.ocpi.credentials import OwnIdentity
@@ -44,9 +45,9 @@ class Ocpi:
     receiver: ReceiverService
     repairs: list[NodeKey] = field(default_factory=list)
 
-    def served_at(self, url: str) -> OcpiApp:
-        """The interface for callers who reach it at this URL, with the usual limit of bodies."""
-        return _app(self.registry, self.receiver, OcpiOptions("/ocpi", url, "FI", "NAP", 1 << 20, OUTAGES))
+    def served_at(self, url: str, largest: int = 1 << 20) -> OcpiApp:
+        """The interface for callers who reach it at this URL, with a limit of bodies nearer to the usual one."""
+        return _app(self.registry, self.receiver, OcpiOptions("/ocpi", url, "FI", "NAP", largest, OUTAGES))
 
     async def platform(self, version: str, *parties: str, **settings: Any) -> str:
         """Register a platform for FI parties (ABC if none are named); returns its token B."""
@@ -85,13 +86,13 @@ async def interface(database: Database, tmp_path: Path) -> AsyncIterator[Ocpi]:
     """The interface over a database."""
     client = await OcpiClient.open()
     identity = OwnIdentity("https://nap.example/ocpi/versions", "FI", "NAP", {"name": "Nap"})
-    registry = Registry(database, Vault.open(tmp_path), client, identity, allow_private=True)
+    registry = Registry(database, Vault.open(tmp_path), client, identity, allow_private=True, area=COUNTRIES["FI"])
     issues, writer, repairs = IssueLog(database), PushWriter(database), []
 
     async def repair(platform_id: int, address: NodeKey) -> None:
         repairs.append(address)
 
-    receiver = ReceiverService(database, writer, issues, repair)
+    receiver = ReceiverService(database, writer, issues, repair, registry.area)
     options = OcpiOptions("/ocpi", "https://nap.example/ocpi", "FI", "NAP", LARGEST, OUTAGES)
     app = _app(registry, receiver, options)
     running = asyncio.create_task(writer.run())

@@ -19,6 +19,7 @@ from ocpi_nap.feed.limits import Limits, read_networks
 from ocpi_nap.feed.relay import MqttRelay
 from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.intake.contacts import CountingAuthenticator
+from ocpi_nap.intake.flushing import flush_regularly
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.jobs import RepairQueue
 from ocpi_nap.intake.receiver import ReceiverService
@@ -112,8 +113,8 @@ def datex_options(settings: Settings) -> DatexOptions:
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
     """The OCPI client and the registry of this process."""
     client = await OcpiClient.open()
-    vault, epoch = Vault.open(settings.data_dir), Epoch.open(settings.data_dir)
-    return client, Registry(db, vault, client, identity(settings), settings.allow_private_networks, epoch)
+    vault, epoch, own = Vault.open(settings.data_dir), Epoch.open(settings.data_dir), identity(settings)
+    return client, Registry(db, vault, client, own, settings.allow_private_networks, epoch, settings.where)
 
 
 def api_limits(settings: Settings) -> Limits:
@@ -179,7 +180,7 @@ class App:
         client, registry = await build_registry(db, settings)
         issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault), registry.epoch)
         counting = CountingAuthenticator(authenticator, db)
-        receiver = ReceiverService(db, writer, issues, RepairQueue(db))
+        receiver = ReceiverService(db, writer, issues, RepairQueue(db), registry.area)
         party = (settings.country_code.upper(), settings.party_id.upper())
         options = OcpiOptions("/ocpi", settings.ocpi_url, *party, settings.max_body_bytes, OUTAGES)
         self._ocpi = OcpiApp(counting, CredentialsService(registry), receiver, options)
@@ -188,15 +189,16 @@ class App:
         self._relay.limit(db, api_limits(settings), settings.mqtt_connections_per_minute)
         on_exit_signal(self._end_streams)
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run(), issues.run(stop), counting.run(stop))]
+        flushing = asyncio.create_task(flush_regularly(stop, issues.flush, counting.flush))
+        tasks = [asyncio.create_task(task) for task in (writer.run(), authenticator.run())]
         following = asyncio.create_task(self._site.state.map.live.run())
         try:
             yield
         finally:
             self._site.state.map.live.close()
             stop.set()
-            await asyncio.gather(*tasks[2:])
-            for task in (*tasks[:2], following):
+            await flushing
+            for task in (*tasks, following):
                 task.cancel()
             await asyncio.gather(*tasks, following, return_exceptions=True)
             await client.close()

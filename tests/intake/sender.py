@@ -77,7 +77,8 @@ class Sender:
     async def pull(self, *, full: bool = True, confirm: bool = False) -> dict[str, ModuleReport]:
         platform = await self.platform()
         client = self.ocpi.registry.client
-        return await pull(self.ocpi.db, client, lambda party: self.peer(platform, party), platform, full=full, confirm=confirm)
+        return await pull(self.ocpi.db, client, lambda party: self.peer(platform, party), platform, full=full, confirm=confirm,
+                          area=self.ocpi.registry.area)  # fmt: skip
 
 
 @asynccontextmanager

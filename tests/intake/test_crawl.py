@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ocpi_nap.intake.crawl import repair_location
+from ocpi_nap.intake.repair import repair_location
 from ocpi_nap.ocpi import client as client_module
 from ocpi_nap.ocpi.ports import NodeKey
 from tests.e2e.cpo import location, tariff

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from ocpi_nap.cli.serve import crawler
-from ocpi_nap.intake.crawl import AlreadyRunning, repair_location
+from ocpi_nap.intake.crawl import AlreadyRunning
 from ocpi_nap.intake.jobs import CrawlJob, RepairQueue, connect, next_due
+from ocpi_nap.intake.repair import repair_location
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.registry import onboarding
 from ocpi_nap.store.crawls import take_due

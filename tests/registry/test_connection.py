@@ -370,6 +370,6 @@ async def test_so_many_requests_a_day(stage: Stage, version: str) -> None:
         await crawler(stage.registry)(CrawlJob(platform.id, True))
     await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
     assert await take_due(stage.registry.db, next_due) == []
-    await stage.registry.db.execute("UPDATE crawl SET started_at = now() - interval '25 hours'")
+    await stage.registry.db.execute("UPDATE request_hour SET hour = hour - interval '25 hours'")
     await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
     assert len(await take_due(stage.registry.db, next_due)) == 2

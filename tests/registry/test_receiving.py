@@ -15,6 +15,8 @@ from aiohttp import web
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.registry import onboarding, receiving
 from ocpi_nap.registry.leaving import end_connection
+from ocpi_nap.store.registry import load_events
+from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
 from tests.registry.stage import VERSIONS, Stage, each, envelope, good, staged
@@ -304,6 +306,56 @@ async def test_they_leave(ocpi: Ocpi, cpo: Stage, version: str) -> None:
     token_a = await ocpi.registry.issue_token("acme")
     envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a))
     assert (await ocpi.registry.platform("acme")).disconnected_at is None
+
+
+@pytest.mark.holds("R92", "R70", "R69")
+@each
+async def test_credentials_nobody_can_use(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """URLs that are none, a token that is only its scheme, numbers that no database takes: a clear answer, and token A remains."""
+    token_a = await ocpi.registry.issue_token("acme")
+    place = f"{version}/credentials"
+    for other, code in [
+        ({"url": "https://["}, 2001), ({"url": "https://[::1"}, 2001), ({"url": "https://a:99999999/"}, 2001),
+        ({"url": "http://[fe80::%]"}, 2001), ({"url": "https://" + "a" * 70_000 + "/"}, 3001), ({"url": "https://" + "a." * 200}, 3001),
+        ({"url": "//"}, 2001), ({"url": "\\\\x"}, 2001), ({"token": "Token "}, 2001), ({"token": "tOKEN    "}, 2001),
+    ]:  # fmt: skip
+        envelope(await ocpi.send("POST", place, credentials(cpo, version, **other), token=token_a), 200, code)
+    for name in ("GET /versions", "GET /details"):
+        for broken in ("https://[", "https://[::1", "http://a:999999/"):
+            url = {"version": version, "url": broken} if name == "GET /versions" else None
+            entries = [{"identifier": n, "role": "SENDER", "url": broken} for n in ("credentials", "locations")]
+            cpo.peer.answers[name] = lambda r, u=url, e=entries: good([u] if u else {"version": version, "endpoints": e})
+            envelope(await ocpi.send("POST", place, credentials(cpo, version), token=token_a), 200, 3001 if url else 3003)
+        del cpo.peer.answers[name]
+    logo = {"url": "https://a.example/l.svg", "width": 512.0, "height": 1e300, "x": [1.5, 10**400], "type": "svg", "category": "OPERATOR"}
+    details = {"name": "Abc", "logo": logo}
+    sent = credentials(cpo, version)
+    if version == "2.1.1":
+        sent["business_details"] = details
+    else:
+        sent["roles"] = [{**sent["roles"][0], "business_details": details}] * 1200
+    body = json.dumps(sent).encode()
+    huge = body.replace(b"1e+300", b"1e99999999") if version == "2.1.1" else body
+    app = ocpi.served_at("https://nap.example/ocpi", 1 << 22)
+    reply = await call(app, f"/ocpi/{place}", method="POST", headers={"authorization": f"Token {token_a}"}, body=huge)
+    envelope(reply)
+    platform = await ocpi.registry.platform("acme")
+    assert platform.state == "registered" and platform.operators[0].details is not None
+    assert platform.operators[0].details["logo"]["width"] == 512 and len(platform.peer_roles) <= 1000
+
+
+@pytest.mark.holds("I-28", "I-30", "R55")
+@each
+async def test_what_was_tolerated_is_noted(ocpi: Ocpi, cpo: Stage, version: str) -> None:
+    """Relative URLs and endpoints that are named twice."""
+    token_a = await ocpi.registry.issue_token("acme")
+    cpo.peer.answers["GET /versions"] = lambda r: good([{"version": version, "url": version}])
+    twice = [*cpo.peer.endpoints("credentials", "locations"), {"identifier": "locations", "role": "SENDER", "url": "/mirror"}]
+    cpo.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": twice})
+    envelope(await ocpi.send("POST", f"{version}/credentials", credentials(cpo, version), token=token_a))
+    assert (await ocpi.registry.platform("acme")).endpoints["locations"].endswith("/locations")
+    notes = [text for _, step, text in await load_events(ocpi.db, 1) if step == "discovery"]
+    assert len(notes) == 1 and "relative" in notes[0] and "locations is named twice" in notes[0]
 
 
 @pytest.mark.holds("R100", "R106")

@@ -21,4 +21,5 @@ async def pull_platform(context: Context, name: str, *, full: bool, progress: Pr
     def waiting() -> None:
         print(f"Another pull of {name} is under way; waiting for its end.", file=sys.stderr)
 
-    return await pull(context.db, context.client, peer, platform, full=full, progress=progress, confirm=confirm, on_wait=waiting)
+    return await pull(context.db, context.client, peer, platform, full=full, progress=progress, confirm=confirm, on_wait=waiting,
+                      area=context.registry.area)  # fmt: skip

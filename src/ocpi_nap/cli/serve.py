@@ -24,8 +24,9 @@ from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker, address
 from ocpi_nap.feed.mqtt import Publisher
 from ocpi_nap.feed.teller import Teller
-from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull, repair_location
+from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull
 from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, TaskJob, Work, run_jobs
+from ocpi_nap.intake.repair import repair_location
 from ocpi_nap.intake.tasks import run_task
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.ocpi.client import Peer, PeerError
@@ -106,7 +107,7 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     parent = os.getppid()
-    db = await Database.open(dsn)
+    db = await Database.open(dsn, max_size=48)  # each pull that is under way holds one, the slow ones too
     client, registry = await build_registry(db, settings)
     publisher = Publisher(
         db, publisher_url, qos=settings.mqtt_qos, retain=settings.mqtt_retain, objects=settings.mqtt_objects,
@@ -135,7 +136,7 @@ def crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
         def peer(party: Party | None) -> Peer:
             return registry.peer(platform, base.token, party=party)
 
-        return await pull(registry.db, registry.client, peer, platform, full=full)
+        return await pull(registry.db, registry.client, peer, platform, full=full, area=registry.area)
 
     async def crawl(job: CrawlJob) -> None:
         platform = await registry.platform_by_id(job.platform_id)
@@ -163,7 +164,7 @@ def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
             return
         try:
             peer = await registry.connected_peer(platform)
-            await repair_location(registry.db, registry.client, peer, platform, job.address)
+            await repair_location(registry.db, registry.client, peer, platform, job.address, area=registry.area)
         except (RegistryError, PeerError) as error:
             log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
 

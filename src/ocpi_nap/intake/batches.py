@@ -10,10 +10,11 @@ from ocpi_nap.intake.merge import merge
 from ocpi_nap.intake.operations import Operation
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.tariffs import merge_tariff
-from ocpi_nap.ocpi.errors import Internal, OcpiError
+from ocpi_nap.ocpi.errors import Internal, NotAuthenticated, OcpiError
 from ocpi_nap.store import network
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 from ocpi_nap.store.network import Conn
+from ocpi_nap.store.registry import tokens_that_hold
 from ocpi_nap.store.rows import Change, LocationKey, LocationRow, TariffRow
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,26 @@ async def write_documents(db: Database, operations: Sequence[Operation]) -> list
         return await _write(conn, operations)
 
 
+async def write_apart(db: Database, operations: Sequence[Operation]) -> list[Outcome]:
+    """As `write_documents`; where the batch as a whole cannot be written, each by itself, so that only what is to blame fails (R127)."""
+    try:
+        return await write_documents(db, operations)
+    except OUTAGES:
+        raise
+    except Exception:
+        log.exception("a batch of %d documents could not be written", len(operations))
+    outcomes = []
+    for operation in operations:
+        try:
+            outcomes += await write_documents(db, [operation])
+        except OUTAGES:
+            raise
+        except Exception:
+            log.exception("%s could not be written", operation.object_path)
+            outcomes.append(Outcome(error=Internal("the object could not be stored")))
+    return outcomes
+
+
 async def _write(conn: Conn, operations: Sequence[Operation]) -> list[Outcome]:
     rows: dict[tuple[str, LocationKey], LocationRow | TariffRow] = {}
     for module in ("locations", "tariffs"):
@@ -45,7 +66,7 @@ async def _write(conn: Conn, operations: Sequence[Operation]) -> list[Outcome]:
             rows |= {(module, k): row for k, row in (await network.load_locations(conn, keys, for_update=True)).items()}
         else:
             rows |= {(module, k): row for k, row in (await network.load_tariffs(conn, keys)).items()}
-    outcomes, changes = _merge_all(operations, rows)
+    outcomes, changes = _merge_all(operations, rows, await _holding(conn, operations))
     locations = [row for row in rows.values() if isinstance(row, LocationRow)]
     tariffs = [row for row in rows.values() if isinstance(row, TariffRow)]
     await network.save_locations(conn, sorted(locations, key=lambda row: row.key))
@@ -54,11 +75,20 @@ async def _write(conn: Conn, operations: Sequence[Operation]) -> list[Outcome]:
     return outcomes
 
 
+async def _holding(conn: Conn, operations: Sequence[Operation]) -> set[int]:
+    """The tokens of pushes that hold now: who called was looked up before, and may have left since (R106)."""
+    tokens = {op.context.token_id for op in operations if op.context.token_id is not None}
+    return await tokens_that_hold(conn, tokens) if tokens else set()
+
+
 def _merge_all(
-    operations: Sequence[Operation], rows: dict[tuple[str, LocationKey], LocationRow | TariffRow]
+    operations: Sequence[Operation], rows: dict[tuple[str, LocationKey], LocationRow | TariffRow], holding: set[int]
 ) -> tuple[list[Outcome], list[Change]]:
     outcomes, changes = [], []
     for operation in operations:
+        if operation.context.token_id is not None and operation.context.token_id not in holding:
+            outcomes.append(Outcome(error=NotAuthenticated("a valid credentials token is required")))
+            continue
         place = ("tariffs" if operation.level == "tariff" else "locations", operation.key)
         row = rows.get(place)
         try:

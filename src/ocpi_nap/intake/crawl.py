@@ -6,24 +6,26 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 from prometheus_client import Counter
 
-from ocpi_nap.intake.batches import write_documents
+from ocpi_nap.intake.batches import write_apart
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
+from ocpi_nap.intake.requests import Requests
 from ocpi_nap.model import jsontext
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
-from ocpi_nap.ocpi.errors import Invalid, OcpiError
-from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
+from ocpi_nap.ocpi.errors import OcpiError
+from ocpi_nap.ocpi.pages import LARGEST_OBJECT, Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls
@@ -42,6 +44,8 @@ _CHUNK = 256
 _WRITERS = 2
 """Transactions under way at once: the database works while the next objects are prepared."""
 NOT_IN_PULL = "not in full pull"
+_TOO_LARGE = Issue("", "too_large", f"larger than {LARGEST_OBJECT} bytes")
+_NOT_PROCESSED = Issue("", "not_processed", "could not be processed: the log of the NAP tells more")
 
 
 @dataclass(slots=True)
@@ -86,9 +90,10 @@ class AlreadyRunning(Exception):
 
 async def pull(
     db: Database, client: OcpiClient, peer: Callable[[Party | None], Peer], platform: Platform, *, full: bool,
-    progress: Progress | None = None, confirm: bool = False, on_wait: Callable[[], None] | None = None,
+    progress: Progress | None = None, confirm: bool = False, on_wait: Callable[[], None] | None = None, area: Area | None = None,
 ) -> PullReport:  # fmt: skip
-    """Crawl tariffs, then locations. ``peer`` gives the connection for a party (per-operator scope) or the platform.
+    """Crawl tariffs, then locations. ``peer`` gives the connection for a party (per-operator scope) or the platform; ``area`` is where
+    Locations should be.
 
     ``confirm`` lets a withdrawal pass that the guard would hold back (D17). While another pull of the platform runs:
     ``on_wait`` is called and its end awaited, or AlreadyRunning raised where there is none.
@@ -114,7 +119,7 @@ async def pull(
                 if platform.settings.pull_scope == "per_operator" and VERSIONS[platform.version].has_roles:
                     scopes = [operator.party for operator in platform.operators]
                 for scope in scopes:
-                    crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm)
+                    crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm, area)
                     await crawl.run()
             await _remember(db, platform, reports)
             return reports
@@ -161,11 +166,13 @@ class _Crawl:
 
     def __init__(
         self, db: Database, client: OcpiClient, peer: Peer, platform: Platform, module: Module, url: str, scope: Party | None,
-        full: bool, issues: IssueLog, report: ModuleReport, progress: Progress | None, confirm: bool,
+        full: bool, issues: IssueLog, report: ModuleReport, progress: Progress | None, confirm: bool, area: Area | None,
     ) -> None:  # fmt: skip
-        self.db, self.client, self.peer, self.platform = db, client, peer, platform
+        self.requests = Requests(db, platform)
+        self.db, self.client, self.peer, self.platform = db, client, replace(peer, sent=self.requests.count), platform
         self.module, self.url, self.scope, self.full = module, url, scope, full
         self.issues, self.report, self.progress, self.confirm = issues, report, progress, confirm
+        self.area = area
         self.counts = Counts()
         self.seen: set[LocationKey] = set()
         self.doubtful = False
@@ -186,7 +193,7 @@ class _Crawl:
         registered = await crawls.registered_since_last_full(self.db, self.platform.id, self.module, self.scope_name)
         since = registered or started
         self.context = Context(self.platform.id, self.version, self.platform.settings, "pull", started, crawl_started=since,
-                               partial_evses=not self.full and self.platform.settings.delta_evses_partial)  # fmt: skip
+                               partial_evses=not self.full and self.platform.settings.delta_evses_partial, area=self.area)  # fmt: skip
         crawler, error, complete = None, None, False
         http_status: int | None = None
         try:
@@ -205,7 +212,11 @@ class _Crawl:
                 await self._note_shared_uids()
         except CrawlFailed as failed:
             error, http_status = str(failed), failed.http_status
+        except Exception:
+            error = "something went wrong on our side; the log tells more"
+            raise
         finally:
+            await self.requests.note()
             await self._finish_writing()
             server_time = crawler.server_time if crawler else None
             self.counts.pages = crawler.number if crawler else 0
@@ -244,10 +255,11 @@ class _Crawl:
         raw: dict[str, Any] | None = None
         party, object_id = self._head(item)
         if party is None:
-            raw = _parse(item)
+            raw = _parse(item) if len(item) <= LARGEST_OBJECT else None
             if raw is None:
                 self.doubtful = True
-                self._refuse(f"{self.module}[{self.counts.objects - 1}]", [Issue("", "wrong_type", "not an object")])
+                problem = _TOO_LARGE if len(item) > LARGEST_OBJECT else Issue("", "wrong_type", "not an object")
+                self._refuse(f"{self.module}[{self.counts.objects - 1}]", [problem])
                 return
             party, object_id = owner(raw, self.platform), raw.get("id")
         if party is None or party not in self.parties or (self.scope is not None and party != self.scope):
@@ -265,6 +277,10 @@ class _Crawl:
         if known is not None and known.pulled_hash == digest:
             self.counts.unchanged += 1
             self.seen.add(key)
+            return
+        if len(item) > LARGEST_OBJECT:
+            self.seen.add(key)
+            self._refuse(f"{self.module}/{party[0]}/{party[1]}/{object_id}", [_TOO_LARGE])
             return
         raw = raw or _parse(item)
         if raw is None:
@@ -293,6 +309,10 @@ class _Crawl:
         except OcpiError as error:
             self._refuse(operation.object_path, error.errors or [Issue("", "refused", error.message)])
             return
+        except Exception:  # one object of which we cannot say why is no reason to lose the others (R127)
+            log.exception("preparing %s failed", operation.object_path)
+            self._refuse(operation.object_path, [_NOT_PROCESSED])
+            return
         if twice:
             operation.issues.append(Issue("id", "duplicate_id", "the same id twice in one crawl: the newest counts"))
             await self._finish_writing()
@@ -314,7 +334,7 @@ class _Crawl:
             await self.writing.popleft()
 
     async def _write(self, operations: list[Operation]) -> None:
-        outcomes = await write_documents(self.db, operations)
+        outcomes = await write_apart(self.db, operations)
         for operation, outcome in zip(operations, outcomes, strict=True):
             if outcome.error is not None:
                 self._refuse(operation.object_path, [Issue("", "refused", outcome.error.message)])
@@ -352,34 +372,3 @@ class _Crawl:
         if gone:
             self.counts.withdrawn = await crawls.withdraw(self.db, self.module, [known.pk for known in gone], NOT_IN_PULL, since)
             await self.db.notify("feed", "")
-
-
-async def repair_location(db: Database, client: OcpiClient, peer: Peer, platform: Platform, address: NodeKey) -> bool:
-    """GET one Location that a push spoke of and we do not hold (D6, R134); False when the platform does not have it."""
-    url = platform.endpoints.get("locations")
-    if url is None or platform.version is None:
-        return False
-    answer = await client.get(peer, client.object_url(url, address.id))
-    raw = answer.data[0] if isinstance(answer.data, list) and len(answer.data) == 1 else answer.data
-    if not isinstance(raw, dict):
-        return False
-    issues = IssueLog(db)
-    context = Context(platform.id, VERSIONS[platform.version], platform.settings, "pull", datetime.now(UTC))
-    party = (address.country_code.upper(), address.party_id.upper())
-    key = (platform.id, *party, VERSIONS[platform.version].id_key(address.id))
-    operation = Operation("put", "location", NodeKey(*party, address.id), key, context, raw)
-    version = VERSIONS[platform.version]
-    other = stated_owner(raw) not in (None, party) or version.id_key(str(raw.get("id", address.id))) != version.id_key(address.id)
-    try:
-        if other:
-            raise Invalid("another object", errors=[Issue("id", "identity", "differs from what was asked for")])
-        prepare_put(operation)
-        await write_documents(db, [operation])
-        issues.add(platform.id, operation.object_path, operation.issues)
-    except OcpiError as error:
-        issues.add(platform.id, operation.object_path, error.errors, refused=True)
-        return False
-    finally:
-        await issues.flush()
-    await db.notify("feed", "")
-    return True

@@ -15,8 +15,11 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.ocpi.versions import Version, lift_connector, lift_evse
-from ocpi_nap.store.rows import EvseRow, LocationRow
+from ocpi_nap.store.rows import EvseRow, GoneConnector, LocationRow
 
+OMITTED = "omitted"
+"""Withdrawal reason: a complete list no longer held it (D12, R122)."""
+_LONGEST_KEY = 255
 _BOOKKEEPING = {"created_at": None, "modified_at": None, "source_last_updated": None, "last_updated": None}
 
 
@@ -146,11 +149,13 @@ class EvseDraft:
         """Put the EVSE into the row and note what the public sees change; ``connector``: the one written by itself, and its time."""
         context, row = self.context, self.row
         evse = row.evses.get(key)
-        node.uid = uid if evse is None else evse.uid
-        node.last_updated = None
-        status, node.status = node.status or "UNKNOWN", None
+        status = node.status or "UNKNOWN"
+        # A copy: where a batch fails, the operation is merged once more.
+        node = msgspec.structs.replace(node, uid=uid if evse is None else evse.uid, last_updated=None, status=None)
         old = objects.decode_evse(evse.doc) if evse is not None else None
         node.connectors = self._connectors(node, raw, evse, old, moment, connector)
+        if evse is not None and old is not None:
+            self._note_gone(evse, old, node)
         doc, raw_bytes = objects.encode(node), jsontext.dump(raw)
         sent_status, sent_time = raw.get("status"), raw.get("last_updated")
         status_raw = sent_status if isinstance(sent_status, str) and sent_status != status else None
@@ -179,6 +184,23 @@ class EvseDraft:
         evse.state_received_at, evse.state_via, evse.state_dirty = context.received_at, context.via, True
         evse.withdrawn_at = evse.withdrawn_reason = None
 
+    def _note_gone(self, evse: EvseRow, old: Evse, node: Evse) -> None:
+        """Connectors that the EVSE has no longer are withdrawn, not erased (R124, I-103)."""
+        version = self.context.version
+        left = {version.id_key(connector.id) for connector in node.connectors}
+        gone = [connector for connector in old.connectors if version.id_key(connector.id) not in left]
+        if not gone:
+            return
+        stored = current_raw(evse)
+        for connector in gone:
+            key = version.id_key(connector.id)
+            at = position(stored, connector.id, version)
+            sent = jsontext.dump(stored["connectors"][at] if at is not None else {})
+            evse.gone.append(GoneConnector(
+                evse.uid_key, key[:_LONGEST_KEY], connector.id, evse.source_version, evse.via, sent, objects.encode(connector),
+                evse.received_at, self.context.received_at, OMITTED,
+            ))  # fmt: skip
+
     def _connectors(
         self, node: Evse, raw: dict[str, Any], evse: EvseRow | None, old: Evse | None, moment: datetime,
         written: tuple[str, datetime] | None,
@@ -193,7 +215,7 @@ class EvseDraft:
             sent_at = ordering_time(connector.last_updated, context.received_at, []) if connector.last_updated else moment
             if written is not None and written[0] == key:
                 sent_at = written[1]
-            connector.last_updated = None
+            connector = msgspec.structs.replace(connector, last_updated=None)
             if known is None:
                 connector.created_at = context.received_at
                 connector.modified_at = connector.source_last_updated = sent_at
@@ -232,16 +254,23 @@ def _keep_raw(raw: dict[str, Any], evse: EvseRow | None, connector_id: str, vers
     """A connector that stays as it is stays so in the sender's own object too."""
     if evse is None:
         return
-    stored = jsontext.parse(evse.raw)
+    stored = _whole(jsontext.load(evse.raw))
     old, new = position(stored, connector_id, version), position(raw, connector_id, version)
     if old is not None and new is not None:
         raw["connectors"] = [*raw["connectors"]]
         raw["connectors"][new] = stored["connectors"][old]
 
 
+def _whole(raw: dict[str, Any]) -> dict[str, Any]:
+    """With its connectors as a list, also where one stood there by itself (I-109)."""
+    if isinstance(raw.get("connectors"), dict):
+        raw["connectors"] = [raw["connectors"]]
+    return raw
+
+
 def current_raw(evse: EvseRow) -> dict[str, Any]:
     """The EVSE in the sender's own shape, with the status and time of later status PATCHes."""
-    raw: dict[str, Any] = jsontext.parse(evse.raw)
+    raw = _whole(jsontext.load(evse.raw))
     raw["status"] = evse.status_raw or evse.status
     if evse.last_updated_raw is not None:
         raw["last_updated"] = evse.last_updated_raw

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +32,12 @@ from ocpi_nap.store.registry import end_publication
 log = logging.getLogger(__name__)
 
 _PARALLEL = 4
-"""Platforms crawled at once by one node."""
+"""Platforms crawled at once by one node, those apart that are slow."""
+_SLOW_AFTER = 300.0
+"""Seconds after which a crawl is a slow one: it waits for its platform most of the time, and the others no longer for it (R200)."""
+_MOST_SLOW = 32
+_MOST_REPAIRS = 1000
+"""Repairs of one platform that wait; what is over that, the next full pull brings."""
 
 
 class CrawlJob(msgspec.Struct, frozen=True):
@@ -112,18 +118,87 @@ def next_due(settings: dict[str, Any], full: bool) -> timedelta:
     return timedelta(minutes=max(1, minutes) * random.uniform(0.9, 1.1))
 
 
+class Crawls:
+    """Lets a crawl that takes long go on beside the queue, so that the next platform has its turn (R200)."""
+
+    def __init__(self, crawl: Callable[[CrawlJob], Awaitable[None]], *, slow_after: float = _SLOW_AFTER) -> None:
+        self._crawl, self._slow_after = crawl, slow_after
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, job: CrawlJob) -> None:
+        """Returns when the crawl is over, or is a slow one."""
+        task = asyncio.create_task(self._guarded(job))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        patience = self._slow_after if len(self._running) <= _MOST_SLOW else None
+        done, _ = await asyncio.wait({task}, timeout=patience)
+        if not done:
+            log.info("the pull of platform %d is a slow one: others are pulled meanwhile", job.platform_id)
+
+    async def _guarded(self, job: CrawlJob) -> None:
+        try:
+            await self._crawl(job)
+        except Exception:
+            log.exception("the pull of platform %d failed", job.platform_id)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+class Repairs:
+    """One repair after another for each platform: one that answers slowly holds up none but its own (R200)."""
+
+    def __init__(self, repair: Callable[[RepairJob], Awaitable[None]]) -> None:
+        self._repair = repair
+        self._waiting: dict[int, deque[RepairJob]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def take(self, job: RepairJob) -> None:
+        """Do it when its turn comes."""
+        waiting = self._waiting.get(job.platform_id)
+        if waiting is None:
+            self._waiting[job.platform_id] = deque([job])
+            task = asyncio.create_task(self._work(job.platform_id))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        elif len(waiting) < _MOST_REPAIRS:
+            waiting.append(job)
+
+    async def _work(self, platform_id: int) -> None:
+        waiting = self._waiting[platform_id]
+        try:
+            while waiting:
+                try:
+                    await self._repair(waiting.popleft())
+                except Exception:
+                    log.exception("a repair failed")
+        finally:
+            del self._waiting[platform_id]
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
 async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, change_days: int) -> None:
     """Work until ``stop`` is set: hand out what is due every second, and run queued jobs."""
     connection = await connect(dsn)
     queuer = PgQueuer(PsycopgDriver(connection))
 
+    crawls, repairs = Crawls(work.crawl), Repairs(work.repair)
+
     @queuer.entrypoint("crawl", concurrency_limit=_PARALLEL)
     async def _crawl(job: Job) -> None:
-        await work.crawl(msgspec.json.decode(job.payload or b"", type=CrawlJob))
+        await crawls.run(msgspec.json.decode(job.payload or b"", type=CrawlJob))
 
     @queuer.entrypoint("repair", concurrency_limit=_PARALLEL)
     async def _repair(job: Job) -> None:
-        await work.repair(msgspec.json.decode(job.payload or b"", type=RepairJob))
+        repairs.take(msgspec.json.decode(job.payload or b"", type=RepairJob))
 
     @queuer.entrypoint("rotate", concurrency_limit=1)
     async def _rotate(job: Job) -> None:
@@ -140,6 +215,8 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
         queuer.shutdown.set()
         with suppress(asyncio.TimeoutError, Exception):
             await asyncio.wait_for(worker, 5)
+        await crawls.close()
+        await repairs.close()
         await connection.close()
 
 

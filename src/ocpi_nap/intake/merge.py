@@ -9,23 +9,28 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ocpi_nap.intake.evses import EvseDraft, patch_connector, patch_evse, put_connector, put_evse
-from ocpi_nap.intake.operations import Operation, SentEvse, require, sent_evse
+import msgspec
+
+from ocpi_nap.intake.evses import OMITTED, EvseDraft, patch_connector, patch_evse, put_connector, put_evse
+from ocpi_nap.intake.operations import MOST_EVSES, Operation, SentEvse, require, sent_evse, too_many_evses
 from ocpi_nap.intake.patch import late_for, merge_patch, patch_time, stale, unknown
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.times import modified, ordering_time
 from ocpi_nap.model import jsontext, objects
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Location
+from ocpi_nap.ocpi.errors import Invalid
 from ocpi_nap.ocpi.versions import lift_location
 from ocpi_nap.store.rows import Change, LocationRow
 
-OMITTED = "omitted"
-"""Withdrawal reason: a complete list no longer held it (D12, R122)."""
+_LARGEST = 32 * 1024 * 1024
+"""Bytes of a stored Location with its EVSEs."""
 
 
 def merge(operation: Operation, row: LocationRow | None) -> Merged:
     """Apply one operation to a Location, its EVSE or Connector; raises OcpiError and then has changed nothing that is stored."""
+    if row is not None:
+        _bounded(row)
     if operation.level == "location":
         if operation.method == "put":
             return _put_location(operation, row)
@@ -41,6 +46,13 @@ def merge(operation: Operation, row: LocationRow | None) -> Merged:
     created = act(draft)
     held.pulled_hash, held.dirty = None, held.dirty or held.pulled_hash is not None
     return _finish(operation, held, draft, created=created, new=False)
+
+
+def _bounded(row: LocationRow) -> None:
+    """Refuse what makes a Location larger that has grown, write by write, over what one could send (R200)."""
+    if len(row.evses) > MOST_EVSES or len(row.raw) + sum(len(evse.raw) for evse in row.evses.values()) > _LARGEST:
+        message = f"the Location has grown over {MOST_EVSES} EVSEs or {_LARGEST >> 20} MiB"
+        raise Invalid(message, errors=[Issue("", "too_large", message)])
 
 
 def _known(operation: Operation, row: LocationRow | None) -> LocationRow:
@@ -67,7 +79,7 @@ def _put_location(operation: Operation, row: LocationRow | None) -> Merged:
     assert node is not None
     stated = node.last_updated is not None
     moment = ordering_time(node.last_updated, context.received_at, operation.issues)
-    node.last_updated = None
+    node = msgspec.structs.replace(node, last_updated=None)
     new = row is None or row.withdrawn_at is not None
     description = late = False
     if row is None:
@@ -142,17 +154,24 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
     context = operation.context
     patch = dict(operation.raw)
     evses = patch.pop("evses", None)
-    stored = jsontext.parse(row.raw)
+    stored = jsontext.load(row.raw)
     moment = patch_time(operation, stored.get("last_updated"), row.source_last_updated)
     raw = merge_patch(stored, patch, context.version, "location")
     if row.source_version != context.version.number:  # a version without `publish` means that it is public
         raw.setdefault("publish", row.publish)
-    lifted = lift_location(raw, context.version, context.settings)
+    lifted = lift_location(raw, context.version, context.settings, context.area)
     require(lifted.errors)
     operation.issues += lifted.issues
     lifted.node.last_updated = None
     draft = EvseDraft(row, operation)
-    for position, item in enumerate(evses if isinstance(evses, list) else []):
+    if isinstance(evses, dict):
+        evses = [evses]
+    elif evses is not None and not isinstance(evses, list):
+        operation.issues.append(Issue("evses", "wrong_type", "not a list: dropped", type(evses).__name__))
+        evses = None
+    if evses and len(evses) > MOST_EVSES:
+        raise too_many_evses(len(evses))
+    for position, item in enumerate(evses or []):
         _patch_nested(draft, item, f"evses[{position}]")
     description = _describe(row, operation, lifted.node, jsontext.dump(raw), moment)
     row.pulled_hash = None

@@ -8,16 +8,21 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ocpi_nap.model import jsontext
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Connector, Evse, Location, Tariff
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.errors import Invalid
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import Version, lift_connector, lift_evse, lift_location, lift_tariff
+from ocpi_nap.ocpi.versions.readers import MOST_ISSUES
 from ocpi_nap.store.rows import LocationKey
 
 Module = Literal["locations", "tariffs"]
 Level = Literal["location", "evse", "connector", "tariff"]
+
+MOST_EVSES = 10_000
+"""Of one Location, those that are gone too: the largest real ones have a few hundred, and each write reads them all."""
 
 
 @dataclass(slots=True)
@@ -30,8 +35,12 @@ class Context:
     via: Literal["push", "pull"]
     received_at: datetime
     crawl_started: datetime | None = None
+    token_id: int | None = None
+    """Of a push: the token must still hold when it is written (R106)."""
     partial_evses: bool = False
     """EVSEs that a pulled Location leaves out stay (I-62)."""
+    area: Area | None = None
+    """Where Locations should be; None: anywhere."""
 
 
 @dataclass(slots=True)
@@ -97,7 +106,7 @@ def prepare_put(operation: Operation) -> Operation:
     context, raw = operation.context, operation.raw
     version, settings = context.version, context.settings
     if operation.level == "location":
-        lifted = lift_location(raw, version, settings)
+        lifted = lift_location(raw, version, settings, context.area)
         require(lifted.errors)
         operation.location = lifted.node
         operation.issues += lifted.issues
@@ -123,6 +132,12 @@ def prepare_put(operation: Operation) -> Operation:
     return operation
 
 
+def too_many_evses(number: int) -> Invalid:
+    """More EVSEs than a Location can have."""
+    message = f"more than {MOST_EVSES}"
+    return Invalid(f"evses: {message}", errors=[Issue("evses", "too_many", message, str(number))])
+
+
 def _sent_evses(operation: Operation) -> list[SentEvse] | None:
     """The nested EVSEs, the smallest broken part dropped with an issue; None when ``evses`` is absent (D12)."""
     raw = operation.raw
@@ -132,8 +147,13 @@ def _sent_evses(operation: Operation) -> list[SentEvse] | None:
         operation.issues.append(Issue("evses", "evses_absent", "absent in a PUT: the stored EVSEs are kept"))
         return None
     items = raw["evses"] or []
-    if not isinstance(items, list):
+    if not isinstance(items, list | dict):
+        operation.issues.append(Issue("evses", "wrong_type", "not a list: the stored EVSEs are kept", type(items).__name__))
+        return None
+    if isinstance(items, dict):
         items = [items]
+    if len(items) > MOST_EVSES:
+        raise too_many_evses(len(items))
     sent = []
     for position, item in enumerate(items):
         path = f"evses[{position}]"
@@ -151,7 +171,8 @@ def sent_evse(item: Any, path: str, operation: Operation) -> SentEvse | None:
         return None
     lifted = lift_evse(item, operation.context.version, operation.context.settings)
     problems = [*lifted.issues, *lifted.errors]
-    operation.issues += [Issue(f"{path}.{i.path}" if i.path else path, i.rule, i.message, i.sample) for i in problems]
+    if len(operation.issues) < MOST_ISSUES:
+        operation.issues += [Issue(f"{path}.{i.path}" if i.path else path, i.rule, i.message, i.sample) for i in problems]
     if not lifted.node.uid or len(lifted.node.uid) > 255:
         operation.issues.append(Issue(f"{path}.uid", "required_missing", "an EVSE without usable uid: dropped"))
         return None

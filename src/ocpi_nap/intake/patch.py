@@ -56,7 +56,7 @@ def late_for(row: LocationRow | TariffRow, context: Context, moment: datetime, s
         return False
     if context.via == "pull" and (started is None or row.received_at >= started):
         return True
-    said, zone = jsontext.parse(row.raw).get("last_updated"), timestamps.zone(context.settings.naive_timezone)
+    said, zone = jsontext.load(row.raw).get("last_updated"), timestamps.zone(context.settings.naive_timezone)
     if context.via == "push":
         return overtaken(moment, context.received_at, said, known, zone)
     return not inferred(said, known, zone)

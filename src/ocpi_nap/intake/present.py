@@ -75,7 +75,7 @@ def present_location(location: LocationRow, version: Version) -> bytes:
     evses = _held(location)
     time = _latest(location.source_last_updated, *(evse_time(evse) for evse in evses))
     if location.source_version == version.number:
-        raw: dict[str, Any] = jsontext.parse(location.raw)
+        raw: dict[str, Any] = jsontext.load(location.raw)
         _name(raw, "id", location.id)
         if version.party_in_object:
             raw.setdefault("country_code", location.country_code)
@@ -106,7 +106,7 @@ def present_node(location: LocationRow, key: NodeKey, version: Version) -> bytes
 def present_tariff(tariff: TariffRow, version: Version) -> bytes:
     """The tariff as JSON."""
     if tariff.source_version == version.number:
-        raw: dict[str, Any] = jsontext.parse(tariff.raw)
+        raw: dict[str, Any] = jsontext.load(tariff.raw)
         _name(raw, "id", tariff.id)
         raw.setdefault("country_code", tariff.country_code)
         raw.setdefault("party_id", tariff.party_id)

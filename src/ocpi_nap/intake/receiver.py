@@ -15,8 +15,9 @@ from ocpi_nap.intake.present import present_location, present_node, present_tari
 from ocpi_nap.intake.times import ordering_time
 from ocpi_nap.intake.writer import PushWriter
 from ocpi_nap.model import timestamps
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
-from ocpi_nap.ocpi.errors import Invalid, NotFound, OcpiError, UnknownLocation
+from ocpi_nap.ocpi.errors import Invalid, NotAuthenticated, NotFound, OcpiError, UnknownLocation
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
 from ocpi_nap.ocpi.versions import VERSIONS, Version, keyed_as
 from ocpi_nap.store import network
@@ -42,11 +43,12 @@ class UnknownParty(NotFound):
 class ReceiverService:
     """Implements ocpi.ports.Receiver."""
 
-    def __init__(self, db: Database, writer: PushWriter, issues: IssueLog, repair: Repair) -> None:
+    def __init__(self, db: Database, writer: PushWriter, issues: IssueLog, repair: Repair, area: Area | None = None) -> None:
         self._db = db
         self._writer = writer
         self._issues = issues
         self._repair = repair
+        self._area = area
         self._repairs: set[asyncio.Task[None]] = set()
 
     async def put(self, caller: Caller, version: str, module: str, key: NodeKey, body: Any) -> Written:
@@ -108,7 +110,7 @@ class ReceiverService:
             self._issues.add(caller.platform_id, f"{module}/{error.party}", [UNKNOWN_PARTY], refused=True)
             raise
         received_at = datetime.now(UTC)
-        context = Context(caller.platform_id, read, caller.settings, "push", received_at)
+        context = Context(caller.platform_id, read, caller.settings, "push", received_at, area=self._area, token_id=caller.token_id)
         level: Level = "location"
         if module == "tariffs":
             level = "tariff"
@@ -143,6 +145,8 @@ class ReceiverService:
 
     def _refused(self, operation: Operation, error: OcpiError) -> None:
         """Record why (R198); an unknown Location is fetched from its owner (D6)."""
+        if isinstance(error, NotAuthenticated):
+            return
         platform_id = operation.context.platform_id
         issues = error.errors or [Issue("", "refused", error.message)]
         self._issues.add(platform_id, operation.object_path, issues, refused=True)
@@ -155,9 +159,14 @@ class ReceiverService:
         await self._repair(platform_id, address)
 
 
+def _party(code: Any) -> str:
+    """A country or party code as it compares (I-41)."""
+    return str(code).strip().upper()
+
+
 def _own(caller: Caller, version: Version, key: NodeKey) -> LocationKey:
     """The storage key, when the platform may write this party's objects; 404 otherwise, whatever exists (R139, R140)."""
-    party = (key.country_code.upper(), key.party_id.upper())
+    party = (_party(key.country_code), _party(key.party_id))
     if party not in caller.parties:
         raise UnknownParty(key)
     for segment in (key.id, key.evse_uid, key.connector_id):
@@ -200,7 +209,7 @@ def _check_identity(operation: Operation) -> None:
     if operation.level in ("location", "tariff"):
         for member, value in (("country_code", address.country_code), ("party_id", address.party_id)):
             sent = raw.get(member)
-            if sent is None or str(sent).upper() == value.upper():
+            if sent is None or _party(sent) == _party(value):
                 continue
             issue = Issue(member, "identity", "differs from URL", str(sent)[:60])
             if not version.party_in_object:
@@ -229,4 +238,5 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
         operation.issues.append(Issue("last_updated", "required_missing", "missing in PATCH: the time of receipt counts"))
     ordering = ordering_time(moment, context.received_at, operation.issues)
     uid_key = context.version.id_key(operation.address.evse_uid or "")
-    return StatusPatch(operation.key, uid_key, status, None, ordering, sent if moment is not None else None, context.received_at)
+    time_raw = sent if moment is not None else None
+    return StatusPatch(operation.key, uid_key, status, None, ordering, time_raw, context.received_at, context.token_id)

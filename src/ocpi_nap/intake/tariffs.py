@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ocpi_nap.intake.operations import Operation
 from ocpi_nap.intake.patch import late_for, stale
 from ocpi_nap.intake.results import Merged
@@ -24,7 +26,7 @@ def _put(operation: Operation, row: TariffRow | None) -> Merged:
     assert node is not None
     stated = node.last_updated is not None
     moment = ordering_time(node.last_updated, context.received_at, operation.issues)
-    node.last_updated = None
+    node = msgspec.structs.replace(node, last_updated=None)
     doc = objects.encode(node)
     if row is None:
         platform_id, country_code, party_id, key = operation.key

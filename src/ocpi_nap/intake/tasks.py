@@ -127,7 +127,8 @@ async def _pull(registry: Registry, platform: Platform, telling: _Telling, *, fu
         telling.say("Another pull is under way; waiting for its end")
 
     reports = await pull(
-        registry.db, registry.client, peer, platform, full=full, progress=telling.count, confirm=confirm, on_wait=waiting
+        registry.db, registry.client, peer, platform, full=full, progress=telling.count, confirm=confirm, on_wait=waiting,
+        area=registry.area,
     )  # fmt: skip
     for module, report in reports.items():
         telling.count(module, report)

@@ -34,7 +34,7 @@ class Authenticator(Protocol):
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
         """The caller for the first reading of the token that is known (D2), or None.
 
-        ``cached`` allows an answer up to one second old: for pushes, whose write checks nothing more.
+        ``cached`` allows an answer up to one second old: for pushes, whose write looks at the token again (R106).
         """
         ...
 

@@ -9,6 +9,8 @@ import msgspec
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
+from ocpi_nap.model import ids
+from ocpi_nap.model.areas import Area
 from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
@@ -34,6 +36,8 @@ class Registry:
     allow_private: bool = False
     epoch: Epoch = field(default_factory=Epoch)
     """Ends when tokens become void."""
+    area: Area | None = None
+    """Where Locations should be; None: anywhere."""
 
     async def platform(self, name: str) -> Platform:
         """One platform by name; raises RegistryError when there is none."""
@@ -202,7 +206,7 @@ def announced_operators(platform: Platform, roles: list[dict[str, Any]]) -> list
         details = role.get("business_details")
         details = details if isinstance(details, dict) else {}
         country, party = role_party(role)
-        if str(role.get("role", "CPO")).upper() != "CPO" or len(country) != 2 or not party or (country, party) in platform.parties:
+        if str(role.get("role", "CPO")).upper() != "CPO" or not ids.is_party(country, party) or (country, party) in platform.parties:
             continue
         name = str(details.get("name") or f"{country}*{party}")
         website = details.get("website")

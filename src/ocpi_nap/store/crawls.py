@@ -166,6 +166,24 @@ async def registered_since_last_full(db: Database, platform_id: int, module: str
     return row[0] if row else None
 
 
+async def note_requests_sent(db: Database, platform_id: int, number: int) -> None:
+    """Count requests to a platform in the current hour; older ones than two days are forgotten."""
+    await db.execute(
+        "INSERT INTO request_hour AS r SELECT id, date_trunc('hour', now()), %s FROM platform WHERE id = %s"
+        " ON CONFLICT (platform_id, hour) DO UPDATE SET requests = r.requests + excluded.requests",
+        (number, platform_id),
+    )
+    await db.execute("DELETE FROM request_hour WHERE platform_id = %s AND hour < now() - interval '2 days'", (platform_id,))
+
+
+async def requests_sent(db: Database, platform_id: int) -> int:
+    """Requests to a platform in the last 24 hours, and the rest of the hour before them."""
+    row = await db.fetch_one(
+        "SELECT coalesce(sum(requests), 0) FROM request_hour WHERE platform_id = %s AND hour > now() - interval '25 hours'", (platform_id,)
+    )
+    return int(row[0]) if row else 0
+
+
 _DUE = """
 INSERT INTO schedule (platform_id, full_pull, due_at)
 SELECT p.id, f.full_pull, now()
@@ -175,7 +193,7 @@ ON CONFLICT DO NOTHING
 """
 _TAKE_DUE = """
 SELECT s.platform_id, s.full_pull, p.settings,
-       (SELECT coalesce(sum(c.pages), 0) FROM crawl c WHERE c.platform_id = p.id AND c.started_at > now() - interval '1 day')
+       (SELECT coalesce(sum(r.requests), 0) FROM request_hour r WHERE r.platform_id = p.id AND r.hour > now() - interval '25 hours')
   FROM schedule s JOIN platform p ON p.id = s.platform_id
  WHERE s.due_at <= now() AND p.state IN ('registered', 'registered-unverified') AND NOT p.paused
  ORDER BY s.due_at FOR UPDATE OF s SKIP LOCKED

@@ -84,7 +84,7 @@ SELECT %(kind)s, t.pk, p.name, t.country_code, t.party_id, t.id, t.withdrawn_at
 _BY_EVSE = """
 SELECT 'location', l.pk, p.name, l.country_code, l.party_id, l.id, l.withdrawn_at
   FROM evse e JOIN location l ON l.pk = e.location_pk JOIN platform p ON p.id = l.platform_id
- WHERE e.public_id = ANY(%(ids)s) ORDER BY p.name LIMIT 50
+ WHERE left(e.public_id, 120) = ANY(%(beginnings)s) AND e.public_id = ANY(%(ids)s) ORDER BY p.name LIMIT 50
 """
 
 
@@ -100,20 +100,24 @@ async def find_by_id(db: Database, keys: list[str], *, platform: str = "", party
 
 async def find_by_evse(db: Database, ids: list[str]) -> list[Found]:
     """The locations of an EVSE by its public id."""
-    return [Found(*row) for row in await db.fetch_all(_BY_EVSE, {"ids": ids})]
+    return [Found(*row) for row in await db.fetch_all(_BY_EVSE, {"ids": ids, "beginnings": [i[:120] for i in ids]})]
 
 
 async def location_row(db: Database, pk: int) -> dict[str, Any] | None:
-    """A location with its platform and its EVSEs (``evses``), as stored."""
+    """A location with its platform and its EVSEs (``evses``), each with the connectors that are gone (``gone``), as stored."""
     row = await _one(db, "SELECT t.*, p.name AS platform FROM location t JOIN platform p ON p.id = t.platform_id WHERE t.pk = %s", pk)
     if row is not None:
         row["evses"] = await _many(
             db,
-            "SELECT e.uid, e.public_id, e.raw, e.doc, s.status, s.status_raw, s.status_at, s.last_updated_raw, s.received_at, s.via,"
-            " s.withdrawn_at, s.withdrawn_reason"
+            "SELECT e.uid_key, e.uid, e.public_id, e.raw, e.doc, s.status, s.status_raw, s.status_at, s.last_updated_raw, s.received_at,"
+            " s.via, s.withdrawn_at, s.withdrawn_reason"
             "  FROM evse e JOIN evse_state s USING (location_pk, uid_key) WHERE e.location_pk = %s ORDER BY e.ordinal, e.uid_key",
             pk,
         )
+        gone = "SELECT uid_key, doc, withdrawn_at, withdrawn_reason FROM gone_connector WHERE location_pk = %s ORDER BY withdrawn_at"
+        connectors = await _many(db, gone, pk)
+        for evse in row["evses"]:
+            evse["gone"] = [connector for connector in connectors if connector["uid_key"] == evse["uid_key"]]
     return row
 
 

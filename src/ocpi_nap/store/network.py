@@ -19,14 +19,16 @@ PatchResult = Literal["applied", "stale"]
 _PATCH_STATUSES = """
 WITH wanted AS (
     SELECT * FROM unnest(%b::int[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
-                         %b::timestamptz[], %b::text[], %b::timestamptz[])
-      AS t(ord, platform_id, country_code, party_id, id_key, uid_key, status, status_raw, last_updated, last_updated_raw, received_at)
+                         %b::timestamptz[], %b::text[], %b::timestamptz[], %b::bigint[])
+      AS t(ord, platform_id, country_code, party_id, id_key, uid_key, status, status_raw, last_updated, last_updated_raw, received_at,
+           token)
 ), held AS MATERIALIZED (
     SELECT w.*, s.location_pk, s.status AS old_status
       FROM wanted w
       JOIN location l ON l.platform_id = w.platform_id AND l.country_code = w.country_code AND l.party_id = w.party_id
                      AND l.id_key = w.id_key AND l.withdrawn_at IS NULL
       JOIN evse_state s ON s.location_pk = l.pk AND s.uid_key = w.uid_key AND s.withdrawn_at IS NULL
+     WHERE w.token IS NULL OR EXISTS (SELECT FROM token k WHERE k.id = w.token AND (k.expires_at IS NULL OR k.expires_at > now()))
      ORDER BY s.location_pk, s.uid_key
        FOR UPDATE OF s
 ), done AS (
@@ -48,8 +50,8 @@ SELECT h.ord, d.ord IS NOT NULL FROM held h LEFT JOIN done d USING (ord)
 
 
 async def patch_statuses(conn: Conn, patches: Sequence[StatusPatch]) -> dict[int, PatchResult]:
-    """Apply status PATCHes, each EVSE at most once; returns by index whether those of EVSEs that are held were applied: one that is
-    older than what orders the EVSE is not (D8, R150)."""
+    """Apply status PATCHes, each EVSE at most once; returns by index whether those of EVSEs that are held, by tokens that hold (R106), were
+    applied: one that is older than what orders the EVSE is not (D8, R150)."""
     params = (
         list(range(len(patches))),
         [p.key[0] for p in patches],
@@ -62,6 +64,7 @@ async def patch_statuses(conn: Conn, patches: Sequence[StatusPatch]) -> dict[int
         [p.last_updated for p in patches],
         [p.last_updated_raw for p in patches],
         [p.received_at for p in patches],
+        [p.token_id for p in patches],
     )
     cursor = await conn.execute(_PATCH_STATUSES, params)
     return {ord_: "applied" if applied else "stale" for ord_, applied in await cursor.fetchall()}
@@ -144,6 +147,10 @@ _STATE = (
     ("source_last_updated", "timestamptz"), ("last_updated_raw", "text"), ("state_received_at", "timestamptz"), ("state_via", "text"),
     ("withdrawn_at", "timestamptz"), ("withdrawn_reason", "text"),
 )  # fmt: skip
+_GONE = (
+    ("uid_key", "text"), ("id_key", "text"), ("id", "text"), ("source_version", "text"), ("via", "text"), ("raw", "bytea"),
+    ("doc", "bytea"), ("received_at", "timestamptz"), ("withdrawn_at", "timestamptz"), ("withdrawn_reason", "text"),
+)  # fmt: skip
 _STATE_COLUMN = {"state_received_at": "received_at", "state_via": "via"}
 
 
@@ -163,6 +170,7 @@ _SAVE_LOCATIONS = _upsert("location", _LOCATION_COLUMNS, _KEY, returning=_PK_AND
 _SAVE_TARIFFS = _upsert("tariff", _SAVED, _KEY, returning=_PK_AND_KEY)
 _SAVE_EVSES = _upsert("evse", (("location_pk", "bigint"), *_EVSE), {"location_pk", "uid_key"})
 _SAVE_STATES = _upsert("evse_state", (("location_pk", "bigint"), *_STATE), {"location_pk", "uid_key"}, rename=_STATE_COLUMN)
+_SAVE_GONE = _upsert("gone_connector", (("location_pk", "bigint"), *_GONE), {"location_pk", "uid_key", "id_key"})
 
 
 async def _save_objects(conn: Conn, statement: str, columns: Sequence[tuple[str, str]], rows: Sequence[LocationRow | TariffRow]) -> None:
@@ -182,6 +190,9 @@ async def save_locations(conn: Conn, rows: Sequence[LocationRow]) -> None:
         if touched:
             values = _columns([evse for _, evse in touched], [name for name, _ in columns])
             await conn.execute(statement, [[pk for pk, _ in touched], *values])
+    gone = {(row.pk, c.uid_key, c.id_key): c for row in rows for evse in row.evses.values() for c in evse.gone}
+    if gone:
+        await conn.execute(_SAVE_GONE, [[key[0] for key in gone], *_columns(list(gone.values()), [name for name, _ in _GONE])])
 
 
 async def save_tariffs(conn: Conn, rows: Sequence[TariffRow]) -> None:

@@ -106,8 +106,8 @@ async def note_pull(db: Database, platform_id: int, state: str | None, last_erro
 
 
 async def erase_platform(conn: Conn, platform_id: int) -> None:
-    """Delete a platform with all that came over it; its EVSE rows have no foreign key."""
-    for table in ("evse", "evse_state"):
+    """Delete a platform with all that came over it; the rows of its EVSEs have no foreign key."""
+    for table in ("evse", "evse_state", "gone_connector"):
         await conn.execute(
             f"DELETE FROM {table} WHERE location_pk IN (SELECT pk FROM location WHERE platform_id = %s)".encode(), (platform_id,)
         )
@@ -172,6 +172,14 @@ SELECT t.id, t.kind, t.state, t.first_used_at IS NULL, p.id, p.name, p.country_c
   FROM token t JOIN platform p ON p.id = t.platform_id
  WHERE t.hash = %s AND (t.expires_at IS NULL OR t.expires_at > now())
 """
+
+
+_HOLD = "SELECT id FROM token WHERE id = ANY(%b) AND (expires_at IS NULL OR expires_at > now())"
+
+
+async def tokens_that_hold(conn: Conn, ids: set[int]) -> set[int]:
+    """Those of these tokens with which one may still write (R101, R106)."""
+    return {int(row[0]) for row in await (await conn.execute(_HOLD, (sorted(ids),))).fetchall()}
 
 
 async def find_ended_tokens(db: Database, digests: list[bytes]) -> list[tuple[int, str, str]]:

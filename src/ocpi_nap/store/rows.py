@@ -17,6 +17,22 @@ LocationKey = tuple[int, str, str, str]
 
 
 @dataclass(slots=True)
+class GoneConnector:
+    """A row of ``gone_connector``: a connector as it was when its EVSE no longer had it."""
+
+    uid_key: str
+    id_key: str
+    id: str
+    source_version: str
+    via: str
+    raw: bytes
+    doc: bytes
+    received_at: datetime
+    withdrawn_at: datetime
+    withdrawn_reason: str
+
+
+@dataclass(slots=True)
 class EvseRow:
     """One row of ``evse`` and its row of ``evse_state``."""
 
@@ -42,6 +58,8 @@ class EvseRow:
     withdrawn_reason: str | None = None
     doc_dirty: bool = False
     state_dirty: bool = False
+    gone: list[GoneConnector] = field(default_factory=list)
+    """Connectors that this write took away."""
 
 
 @dataclass(slots=True)
@@ -124,3 +142,5 @@ class StatusPatch:
     last_updated: datetime
     last_updated_raw: str | None
     received_at: datetime
+    token_id: int | None = None
+    """With which it came: it must hold. None: not from outside."""

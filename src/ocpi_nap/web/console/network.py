@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from ocpi_nap.feed.renderer import location_views
 from ocpi_nap.feed.views import LocationView, TariffView, tariff_view
 from ocpi_nap.model.ids import fold
+from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.store import feed
 from ocpi_nap.store import inspect as sql
 from ocpi_nap.store.inspect import Found
@@ -74,8 +75,18 @@ def _held(row: dict[str, Any]) -> Any:
     """The canonical form."""
     doc = _decoded(row["doc"])
     if "evses" in row:
-        doc = {**doc, "evses": [{**_decoded(evse["doc"]), "status": evse["status"]} for evse in row["evses"]]}
+        doc = {**doc, "evses": [_held_evse(evse) for evse in row["evses"]]}
     return doc
+
+
+def _held_evse(evse: dict[str, Any]) -> dict[str, Any]:
+    shown = {**_decoded(evse["doc"]), "status": evse["status"]}
+    if evse["gone"]:
+        shown["withdrawn_connectors"] = [
+            {**_decoded(c["doc"]), "withdrawn_at": format_z(c["withdrawn_at"]), "withdrawn_reason": c["withdrawn_reason"]}
+            for c in evse["gone"]
+        ]  # fmt: skip
+    return shown
 
 
 @router.get("/inspector/location/{pk}")

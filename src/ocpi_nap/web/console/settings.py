@@ -13,7 +13,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "page_size": "Objects asked for in a page",
         "send_paging_parameters": "Ask for lists with offset and limit",
         "max_pages": "Most pages of a pull",
-        "max_requests_per_day": "Most pages asked for in 24 hours (0: no limit)",
+        "max_requests_per_day": "Most requests of pulls in 24 hours, retries too (0: no limit)",
         "page_timeout_seconds": "Seconds of patience for one page",
         "crawl_minutes": "Minutes that the pull of one list may take",
     },
