@@ -239,7 +239,7 @@ class EvseDraft:
         started = self.context.crawl_started
         if started is not None and evse.state_received_at >= started:
             return True
-        stored = jsontext.parse(evse.raw)
+        stored = _whole(jsontext.load(evse.raw))
         at = position(stored, known.id, self.context.version)
         said = stored["connectors"][at].get("last_updated") if at is not None else None
         return self._overtaken(sent_at, said, known.source_last_updated)
