@@ -114,7 +114,7 @@ def test_nobody_there(ocpi_nap: Callable[..., Outcome]) -> None:
     ("words", "sentence"),
     [
         (["ftp://cpo.example"], "'ftp://cpo.example' is not an absolute http(s) URL."),
-        (["http://[::1"], "Invalid IPv6 URL."),
+        (["http://[::1"], "'http://[::1' is not a usable URL."),
         (["https://cpo.example", "--encoding", "hex"], "--encoding: raw, base64 or auto is required (got 'hex')."),
         (["https://cpo.example", "--operator", "Abc"], "OPERATOR: COUNTRY_CODE*PARTY_ID;NAME;URL is required (got 'Abc')."),
         (["https://cpo.example", "--set", "speed"], "--set speed: key=value is required."),

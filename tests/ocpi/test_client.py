@@ -294,7 +294,7 @@ async def test_urls_that_are_not_called(client: OcpiClient, version: str, url: s
         await client.get(replace(peer(version), private=False), url)
 
 
-@pytest.mark.holds("R70", "R14")
+@pytest.mark.holds("R70", "R14", versions="all")
 @pytest.mark.parametrize(
     ("address", "public"),
     [("8.8.8.8", True), ("2a00:1450::1", True), ("10.1.2.3", False), ("127.0.0.1", False), ("169.254.169.254", False), ("0.0.0.0", False),
@@ -378,7 +378,7 @@ def _only_the_first(judge: Callable[[str], bool]) -> Callable[[str], bool]:
     return lambda address: answers.pop() if answers else judge(address)
 
 
-@pytest.mark.holds("I-49", "R114", "R200")
+@pytest.mark.holds("I-49", "R114", "R200", versions="all")
 def test_links_of_blanks_and_brackets() -> None:
     """Read once from left to right, whatever they are made of."""
     for text in ("rel" + " " * 8000, "rel=" + " " * 8000 + "x", "<" * 8000, "<a" * 4000, '<a>; rel="' + "\u201c" * 8000, ", " * 4000):
@@ -386,7 +386,7 @@ def test_links_of_blanks_and_brackets() -> None:
     assert next_link(["<" * 8000 + 'https://a.example/2>; rel="next"']) == "https://a.example/2"
 
 
-@pytest.mark.holds("R129", "I-20")
+@pytest.mark.holds("R129", "I-20", versions="all")
 @pytest.mark.parametrize(
     "text",
     ["", "x", "-5", "1e9", "9" * 400, "Mon, 01 Jan 0001 00:00:00 -2359", "1 1 1 1 1", "a.b.c.d", "Fri, 31 Dec 9999 23:59:59 -1200",

@@ -18,8 +18,8 @@ from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import FIND_CALLER
 
 _FRESH = 1.0
-"""Seconds that a push may rely on what was looked up before; the end of an epoch voids it, NOTIFY what other nodes changed, and its write asks
-once more whether the token holds."""
+"""Seconds that a push may rely on what was looked up before; the end of an epoch voids it, and NOTIFY what other nodes changed. Its write
+asks once more whether the token holds, on whatever node."""
 _MOST = 4096
 
 
