@@ -98,9 +98,7 @@ async def _sampling(
 async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
     """DATEX II gives time zones as offsets: all are made again within a minute of a change of clocks."""
     known = european_clocks()
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=60)
+    while not await happens(stop, within=60):
         if european_clocks() != known:
             with suppress(psycopg.Error, PoolTimeout):
                 await renderer.forget_clocks()

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Leader(ABC):
         self._lock, self._channel, self._what = lock, channel, what
 
     @abstractmethod
-    async def work(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Work on the connection that holds the lock until told to stop; an error ends the turn, and another one is sought."""
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -29,8 +29,8 @@ from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.feed.shown import Shown, present, shown
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.store import changes, events
-from ocpi_nap.store.database import Database
+from ocpi_nap.store import events, locks
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import Event
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Publisher(Leader):
         self, db: Database, mqtt_url: str, *, qos: int = 0, retain: bool = False, objects: bool = False,
         publish_environments: tuple[str, ...] = ("production", "test"),
     ) -> None:  # fmt: skip
-        super().__init__(db, _LEADER, "event", "publishing on MQTT")
+        super().__init__(db, locks.PUBLISH_MQTT, "event", "publishing on MQTT")
         self._url, self._address = urlsplit(mqtt_url), address(mqtt_url)
         self._qos = qos
         self._retain = retain
@@ -129,12 +129,12 @@ class Publisher(Leader):
         self._environments = list(publish_environments)
         self._left_out: set[tuple[str, str, str]] = set()
 
-    async def work(self, conn: changes.Conn, stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Publish over one connection to the broker."""
         async with self._connected() as link:
             await self._publish_all(conn, link, stop)
 
-    async def _publish_all(self, conn: changes.Conn, link: _Link, stop: asyncio.Event) -> None:
+    async def _publish_all(self, conn: Conn, link: _Link, stop: asyncio.Event) -> None:
         position = await self._resume(conn, link)
         while not stop.is_set():
             self.changed.clear()
@@ -148,12 +148,14 @@ class Publisher(Leader):
             await self._publish(link, found)
             await link.acknowledged()
             position = found[-1].seq
-            await changes.store_position(conn, READER, (0, position))
+            await events.store_read(conn, READER, position)
+            if len(found) < _BATCH:
+                _PUBLISHED_AT.set(time.time())
             await gather(time.monotonic() - began)
 
-    async def _resume(self, conn: changes.Conn, link: _Link) -> int:
+    async def _resume(self, conn: Conn, link: _Link) -> int:
         """The event to go on after. In place of events that are kept no more, what there is now is published."""
-        _, position = await changes.ensure_position(conn, READER)
+        position = await events.read_until(conn, READER)
         cleared, last, _ = await events.bounds(self.db)
         if position >= cleared:
             return position
@@ -161,7 +163,7 @@ class Publisher(Leader):
         async for found in present(self.db, self._environments):
             await self._publish(link, found)
             await link.acknowledged()
-        await changes.store_position(conn, READER, (0, last))
+        await events.store_read(conn, READER, last)
         return last
 
     async def _idle(self, link: _Link, stop: asyncio.Event) -> None:

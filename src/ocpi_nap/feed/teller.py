@@ -18,7 +18,8 @@ from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
-from ocpi_nap.store.database import Database
+from ocpi_nap.store import locks
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
 
 _BATCH = 2000
@@ -159,14 +160,14 @@ class Teller(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
-        super().__init__(db, _LEADER, "feed", "writing events")
+        super().__init__(db, locks.TELL_EVENTS, "feed", "writing events")
         self._environments = list(publish_environments)
         self._registry_seen: str | None = None
         """Snapshot of the last look at operators and platforms: what it includes needs no other look."""
         self._tariffs_seen: dict[int, str] = {}
         """Snapshots in which such looks told tariffs: changes of theirs that these include are told."""
 
-    async def work(self, conn: sql.Conn, stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Tell what changed, a batch at a time."""
         while not stop.is_set():
             self.changed.clear()
@@ -183,7 +184,7 @@ class Teller(Leader):
             while await self._batch(conn):
                 pass
 
-    async def _batch(self, conn: sql.Conn) -> bool:
+    async def _batch(self, conn: Conn) -> bool:
         """One step; False when nothing was to do."""
         head = await sql.head(conn)
         if not head.started:
@@ -212,7 +213,7 @@ class Teller(Leader):
         self._tariffs_seen.pop(row.tariff_pk, None)
         return True
 
-    async def _tell(self, conn: sql.Conn, rows: Sequence[ChangeRow]) -> None:
+    async def _tell(self, conn: Conn, rows: Sequence[ChangeRow]) -> None:
         """Statuses and objects, in order."""
         async with conn.transaction():
             await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -234,13 +235,13 @@ class Teller(Leader):
             head.xid, head.id = rows[-1].xid, rows[-1].id
             await self._finish(conn, head, draft)
 
-    async def _finish(self, conn: sql.Conn, head: Head, draft: Draft) -> None:
+    async def _finish(self, conn: Conn, head: Head, draft: Draft) -> None:
         shown = [draft.told[pk] for pk in sorted(draft.touched) if pk in draft.told]
         await sql.tell_locations(conn, shown, [pk for pk in draft.touched if pk not in draft.told])
         await sql.write(conn, head, draft.events)
         await sql.advance(conn, head)
 
-    async def _tariffs(self, conn: sql.Conn, pks: list[int]) -> dict[int, list[Event]]:
+    async def _tariffs(self, conn: Conn, pks: list[int]) -> dict[int, list[Event]]:
         """Events of tariffs; what was told of them is brought up to date."""
         if not pks:
             return {}
@@ -261,7 +262,7 @@ class Teller(Leader):
         await sql.tell_tariffs(conn, {pk: key for pk, key in shown.items() if pk not in told}, hidden)
         return events
 
-    async def _registry(self, conn: sql.Conn, row: ChangeRow | None) -> None:
+    async def _registry(self, conn: Conn, row: ChangeRow | None) -> None:
         """Operators or platforms changed (or the log begins): look at whatever that shows or hides.
 
         In transactions of their own: each tells the difference to what was told, so after a crash the rest follows. What goes is

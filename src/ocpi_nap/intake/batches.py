@@ -12,8 +12,7 @@ from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.tariffs import merge_tariff
 from ocpi_nap.ocpi.errors import Internal, OcpiError
 from ocpi_nap.store import network
-from ocpi_nap.store.database import Database
-from ocpi_nap.store.network import Conn
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.rows import Change, LocationKey, LocationRow, TariffRow
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from ocpi_nap.ocpi.errors import Invalid, OcpiError
 from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
-from ocpi_nap.store import crawls
+from ocpi_nap.store import crawls, locks
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import note_pull
@@ -95,12 +95,12 @@ async def pull(
     """
     issues = IssueLog(db)
     async with db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(8413, %s)", (platform.id,))).fetchone()
+        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.PULL, platform.id))).fetchone()
         if not row or not row[0]:
             if on_wait is None:
                 raise AlreadyRunning(f"a pull of {platform.name} is already running")
             on_wait()
-            await conn.execute("SELECT pg_advisory_lock(8413, %s)", (platform.id,))
+            await conn.execute("SELECT pg_advisory_lock(%s, %s)", (locks.PULL, platform.id))
         try:
             await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
@@ -120,7 +120,7 @@ async def pull(
             return reports
         finally:
             await issues.flush()
-            await conn.execute("SELECT pg_advisory_unlock(8413, %s)", (platform.id,))
+            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.PULL, platform.id))
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:

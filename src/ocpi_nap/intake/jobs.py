@@ -22,8 +22,8 @@ from pgqueuer.models import Job
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
-from ocpi_nap.store import events
-from ocpi_nap.store.activity import count_operators, forget_old_pushes
+from ocpi_nap.store import events, locks
+from ocpi_nap.store.activity import count_operators, forget_old_jobs, forget_old_pushes
 from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import end_publication
@@ -71,12 +71,12 @@ async def ensure_queue(connection: psycopg.AsyncConnection[Any]) -> None:
     queries = Queries(PsycopgDriver(connection))
     if await queries.has_table("pgqueuer"):
         return
-    await connection.execute("SELECT pg_advisory_lock(8414)")
+    await connection.execute("SELECT pg_advisory_lock(%s)", (locks.JOB_QUEUE,))
     try:
         if not await queries.has_table("pgqueuer"):
             await queries.install()
     finally:
-        await connection.execute("SELECT pg_advisory_unlock(8414)")
+        await connection.execute("SELECT pg_advisory_unlock(%s)", (locks.JOB_QUEUE,))
 
 
 async def connect(dsn: str) -> psycopg.AsyncConnection[Any]:

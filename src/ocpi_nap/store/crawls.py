@@ -182,8 +182,9 @@ SELECT s.platform_id, s.full_pull, p.settings,
 """
 
 
-async def take_due(db: Database, next_due: NextDue) -> list[tuple[int, bool]]:
-    """Platforms whose crawl is due; their next time is set in the same transaction, so that no node takes one twice.
+async def take_due(conn: Conn, next_due: NextDue) -> list[tuple[int, bool]]:
+    """(platform, whether in full) of the crawls that are due; their next time is set, so that no node takes one twice. The caller's
+    transaction queues them too: either both is done or neither.
 
     A platform that may be asked only so often a day (I-8) is passed over while the last 24 hours used that up.
     """

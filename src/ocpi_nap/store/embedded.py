@@ -60,7 +60,7 @@ class EmbeddedPostgres:
     """Context manager: starts PostgreSQL for ``data_dir/postgres`` or joins the one that runs; the last one out stops it.
 
     Works as root (the server then runs as a user of its own) and as an ordinary user. Who uses it is kept as shared file
-    locks, which the kernel drops when a process is killed. ``dsn`` is set inside.
+    locks, which the kernel drops when a process is killed. ``dsn`` is set inside. Raises EmbeddedError.
     """
 
     def __init__(self, data_dir: Path) -> None:

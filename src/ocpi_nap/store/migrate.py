@@ -6,7 +6,11 @@ from importlib.resources import files
 
 import psycopg
 
-_LOCK = 8412
+from ocpi_nap.store import locks
+
+
+class SchemaTooNew(RuntimeError):
+    """A newer release has migrated the database: this one does not know what its tables mean."""
 
 
 def available() -> list[str]:
@@ -19,7 +23,7 @@ def migrate(dsn: str) -> list[str]:
     """Apply what is missing, all or nothing, one node at a time; returns the names of what was applied."""
     applied = []
     with psycopg.connect(dsn) as conn:
-        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (locks.MIGRATE,))
         conn.execute("CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())")
         done = {name for (name,) in conn.execute("SELECT name FROM schema_migration")}
         for name in available():

@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
-from ocpi_nap.store.database import Database
-
-Conn = AsyncConnection[Any]
+from ocpi_nap.store import locks
+from ocpi_nap.store.database import Conn, Database
 
 _PLATFORM = (
     "id, name, environment, versions_url, country_code, party_id, token_encoding, learnt_encoding, settings, state, paused, version, "
@@ -96,6 +94,8 @@ async def next_version(conn: Conn, platform_id: int, expected: int | None) -> bo
         (platform_id, expected, expected),
     )
     return cursor.rowcount == 1
+
+
 async def note_pull(db: Database, platform_id: int, state: str | None, last_error: dict[str, Any] | None) -> None:
     """What a pull said of the connection, unless that ended meanwhile."""
     await db.execute(
@@ -146,7 +146,7 @@ async def in_handshake(db: Database) -> list[int]:
 
 async def try_handshake_lock(conn: Conn, platform_id: int) -> bool:
     """Take the lock until the end of the transaction, unless a handshake has it."""
-    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (HANDSHAKE_LOCK, platform_id))).fetchone()
+    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (locks.HANDSHAKE, platform_id))).fetchone()
     return bool(row and row[0])
 
 

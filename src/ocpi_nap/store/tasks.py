@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 
-Conn = AsyncConnection[Any]
 Kind = Literal["register", "rotate", "unregister", "pull"]
 
 
