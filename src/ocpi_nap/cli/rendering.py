@@ -35,6 +35,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import object_path
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from contextlib import suppress
-from typing import Any
 
 import psycopg
 
@@ -23,6 +21,7 @@ class Leader(ABC):
         self.db = db
         self.changed = asyncio.Event()
         self._lock, self._channel, self._what = lock, channel, what
+        self._said, self._said_at = "", 0.0
 
     @abstractmethod
     async def work(self, conn: Conn, stop: asyncio.Event) -> None:
@@ -39,8 +38,7 @@ class Leader(ABC):
                     log.warning("%s was interrupted: %s", self._what, error)
                 except Exception:
                     log.exception("%s failed", self._what)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1)
+                await happens(stop, within=1)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)

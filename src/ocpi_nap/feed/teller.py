@@ -21,6 +21,8 @@ from ocpi_nap.store import events as sql
 from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
+from ocpi_nap.store.feed import HIDDEN_STATUSES
+from ocpi_nap.waiting import happens
 
 _BATCH = 2000
 _LEADER = 8417
@@ -175,8 +177,7 @@ class Teller(Leader):
             if await self._batch(conn):
                 await gather(time.monotonic() - began)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), 1)
+            await happens(self.changed, within=1)
 
     async def catch_up(self) -> None:
         """Write everything that is committed now (tests and tools; the caller knows that nobody else writes)."""

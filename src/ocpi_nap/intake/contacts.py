@@ -13,6 +13,7 @@ import psycopg
 from ocpi_nap.ocpi.ports import Authenticator, Caller
 from ocpi_nap.store.activity import note_requests
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,6 @@ class CountingAuthenticator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Flush every second until told to stop, and once more then."""
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=1.0)
-            except TimeoutError:
-                await self.flush()
+        while not await happens(stop, within=1):
+            await self.flush()
         await self.flush()

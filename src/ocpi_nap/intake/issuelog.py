@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.issues import add_issues
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +80,6 @@ class IssueLog:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Flush every second until told to stop, and once more then."""
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=1.0)
-            except TimeoutError:
-                await self.flush()
+        while not await happens(stop, within=1):
+            await self.flush()
         await self.flush()
