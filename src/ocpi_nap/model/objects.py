@@ -144,6 +144,11 @@ class Connector(Node):
     modified_at: datetime | None = None  # † ours
     source_last_updated: datetime | None = None  # † what the source sent for this connector
 
+    @property
+    def power(self) -> int | Decimal | None:
+        """Watts as sent, else derived."""
+        return self.derived_power if self.max_electric_power is None else self.max_electric_power
+
 
 class Evse(Node):
     uid: str = ""
