@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -25,8 +24,6 @@ from ocpi_nap.store.feed import HIDDEN_STATUSES
 from ocpi_nap.waiting import happens
 
 _BATCH = 2000
-_LEADER = 8417
-_HIDDEN_STATUS = frozenset({"REMOVED", "PLANNED"})
 
 
 class _Coordinates(msgspec.Struct):
@@ -127,7 +124,7 @@ class Draft:
         """Tell a status, unless the EVSE is not seen, or its appearance told this very status."""
         place = self.told.get(row.location_pk or 0)
         told = place.evses.get(row.uid_key or "") if place else None
-        if place is None or told is None or row.status in _HIDDEN_STATUS:
+        if place is None or told is None or row.status in HIDDEN_STATUSES:
             return
         if told[1] is not None:
             if includes(told[1], row.xid):
@@ -149,7 +146,7 @@ def _needs_look(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     if row.kind != "status":
         return True
     place = told.get(row.location_pk or 0)
-    return place is None or row.uid_key not in place.evses or row.status in _HIDDEN_STATUS
+    return place is None or row.uid_key not in place.evses or row.status in HIDDEN_STATUSES
 
 
 def _told(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
@@ -193,12 +190,15 @@ class Teller(Leader):
             return True
         rows = await sql.next_changes(conn, (head.xid, head.id), _BATCH)
         if not rows:
+            _WRITTEN_AT.set(time.time())
             return False
         first = next((i for i, row in enumerate(rows) if self._unseen(row)), len(rows))
         if first == 0:
             await self._registry(conn, rows[0])
         else:
             await self._tell(conn, rows[:first])
+            if first == len(rows) < _BATCH:
+                _WRITTEN_AT.set(time.time())
         return True
 
     def _unseen(self, row: ChangeRow) -> bool:

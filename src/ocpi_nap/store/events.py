@@ -153,7 +153,7 @@ SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.publish, l.withdrawn_at 
 _EVSES = f"""
 SELECT e.location_pk, e.uid_key, e.public_id, e.doc, s.status, s.status_at
   FROM {EVSES_OF.format(pks="%(pks)s")}
- WHERE s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED')
+ WHERE {SHOWN_EVSE}
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFFS = f"""

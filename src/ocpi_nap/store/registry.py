@@ -19,6 +19,11 @@ _PLATFORM = (
 _OPERATOR = "platform_id, country_code, party_id, name, url, details, source"
 
 
+def setting(name: str) -> str:
+    """A whole number of the settings of the platform ``p`` as SQL: stored is only what differs from the default."""
+    return f"coalesce((p.settings->>'{name}')::int, {int(getattr(PlatformSettings(), name))})"
+
+
 def _platform(row: tuple[Any, ...]) -> Platform:
     values = dict(zip((name.strip() for name in _PLATFORM.split(",")), row, strict=True))
     values["settings"] = msgspec.convert(values["settings"], PlatformSettings)
@@ -130,10 +135,6 @@ async def load_events(db: Database, platform_id: int, limit: int = 10) -> list[t
     return [(at, step, message) for at, step, message in rows]
 
 
-HANDSHAKE_LOCK = 8415
-"""First key of the advisory lock of a platform's handshake."""
-
-
 async def in_handshake(db: Database) -> list[int]:
     """Platforms whose handshake is under way, or whose process ended in it."""
     rows = await db.fetch_all(
@@ -189,15 +190,14 @@ async def sealed_tokens(db: Database) -> list[tuple[int, str, bytes]]:
     )
 
 
-_ROTATION_DUE = """
+_ROTATION_DUE = f"""
 SELECT p.id
   FROM platform p CROSS JOIN LATERAL (
        SELECT e.at, e.details->>'offer' AS offer FROM platform_event e
         WHERE e.platform_id = p.id AND e.step = 'registered' ORDER BY e.id DESC LIMIT 1) AS last
  WHERE p.state = 'registered' AND coalesce(p.settings->>'registration', '') <> 'none'
    AND (last.offer <> ALL(%s)
-        OR coalesce((p.settings->>'rotate_days')::int, 0) > 0
-           AND last.at <= now() - (p.settings->>'rotate_days')::int * interval '1 day')
+        OR {setting("rotate_days")} > 0 AND last.at <= now() - {setting("rotate_days")} * interval '1 day')
    AND NOT EXISTS (
        SELECT FROM platform_event e
         WHERE e.platform_id = p.id AND e.step IN ('rotation', 'interrupted') AND e.at > now() - interval '1 day' AND e.at > last.at)
@@ -213,8 +213,8 @@ async def rotation_due(db: Database, offers: list[str]) -> list[int]:
 async def end_publication(db: Database, since: datetime) -> bool:
     """Tell the feed when the data of a disconnected platform ceased to be published after ``since`` (D19)."""
     row = await db.fetch_one(
-        "SELECT 1 FROM platform WHERE disconnected_at + coalesce((settings->>'publish_after_disconnect_hours')::int, 24)"
-        " * interval '1 hour' BETWEEN %s AND now()",
+        f"SELECT 1 FROM platform p WHERE disconnected_at + {setting('publish_after_disconnect_hours')} * interval '1 hour'"
+        " BETWEEN %s AND now()",
         (since,),
     )
     if row is None:

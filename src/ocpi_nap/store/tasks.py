@@ -32,6 +32,7 @@ class Task:
 
     @property
     def over(self) -> bool:
+        """Whether nothing more will happen."""
         return self.state in ("done", "failed")
 
 
