@@ -102,7 +102,6 @@ def require(role: Role, *, upload: bool = False) -> Callable[[Request], Awaitabl
 Viewer = Annotated[Session, Depends(require("viewer"))]
 Operator = Annotated[Session, Depends(require("operator"))]
 Uploader = Annotated[Session, Depends(require("operator", upload=True))]
-Admin = Annotated[Session, Depends(require("admin"))]
 
 
 async def note(request: Request, act: str, what: str, **details: Any) -> None:
