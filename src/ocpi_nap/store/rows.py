@@ -9,8 +9,8 @@ EVSES_OF = """unnest({pks}::bigint[]) AS k(pk)
   CROSS JOIN LATERAL (SELECT * FROM evse WHERE location_pk = k.pk OFFSET 0) AS e
   CROSS JOIN LATERAL (SELECT * FROM evse_state AS s WHERE s.location_pk = e.location_pk AND s.uid_key = e.uid_key OFFSET 0) AS s
 """
-"""Tables ``e`` and ``s`` of the locations ``{pks}``, always looked up by index: until its first statistics PostgreSQL takes a few hundred keys
-for half of the table, and would read all of it for each batch of a new network."""
+"""Tables ``e`` and ``s`` of the locations ``{pks}``, always looked up by index: until its first statistics PostgreSQL takes a few hundred
+keys for half of the table, and would read all of it for each batch of a new network."""
 
 LocationKey = tuple[int, str, str, str]
 """(platform id, country code, party id, id key): what identifies a location or a tariff (R140)."""
@@ -71,6 +71,7 @@ class LocationRow:
 
     @property
     def key(self) -> LocationKey:
+        """What identifies it."""
         return (self.platform_id, self.country_code, self.party_id, self.id_key)
 
 
@@ -99,6 +100,7 @@ class TariffRow:
 
     @property
     def key(self) -> LocationKey:
+        """What identifies it."""
         return (self.platform_id, self.country_code, self.party_id, self.id_key)
 
 
