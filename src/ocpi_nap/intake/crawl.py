@@ -41,6 +41,8 @@ _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
 _WRITERS = 2
 """Transactions under way at once: the database works while the next objects are prepared."""
+_ISSUES = 2000
+"""Issues that are written together: a long pull of odd objects must not hold more of them than the log takes."""
 NOT_IN_PULL = "not in full pull"
 
 
@@ -196,6 +198,7 @@ class _Crawl:
                 self.counts.pages = page.number
                 for item, digest in page.items:
                     await self._take(item, digest)
+                await self.issues.flush(least=_ISSUES)
                 self._tell(crawler.total)
             await self._finish_writing()
             complete = True
@@ -327,6 +330,7 @@ class _Crawl:
                 self.counts.unchanged += 1
             self.counts.issues += len(operation.issues)
             self.issues.add(self.platform.id, operation.object_path, operation.issues)
+        await self.issues.flush(least=_ISSUES)
         await self.db.notify("feed", "")
 
     def _refuse(self, object_path: str, problems: list[Issue]) -> None:
