@@ -189,15 +189,12 @@ async def take_due(conn: Conn, next_due: NextDue) -> list[tuple[int, bool]]:
     A platform that may be asked only so often a day (I-8) is passed over while the last 24 hours used that up.
     """
     taken = []
-    async with db.transaction() as conn:
-        await conn.execute(_DUE)
-        for platform_id, full, settings, asked in await (await conn.execute(_TAKE_DUE)).fetchall():
-            budget = int((settings or {}).get("max_requests_per_day", 0))
-            spent = 0 < budget <= asked
-            wait = timedelta(hours=1) if spent else next_due(settings or {}, full)
-            await conn.execute(
-                "UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full)
-            )
-            if not spent:
-                taken.append((platform_id, full))
+    await conn.execute(_DUE)
+    for platform_id, full, settings, asked in await (await conn.execute(_TAKE_DUE)).fetchall():
+        budget = int((settings or {}).get("max_requests_per_day", 0))
+        spent = 0 < budget <= asked
+        wait = timedelta(hours=1) if spent else next_due(settings or {}, full)
+        await conn.execute("UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full))
+        if not spent:
+            taken.append((platform_id, full))
     return taken
