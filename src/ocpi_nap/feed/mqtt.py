@@ -47,7 +47,6 @@ _TOLD = 1000
 _LARGEST = 1_000_000
 """Bytes of a message; brokers end the connection over larger ones."""
 _NOTHING = "ocpi-nap/nothing"
-_LEADER = 8416
 _FORBIDDEN = frozenset("/+# \t\r\n\0")
 _text = msgspec.json.encode
 Message = tuple[str | None, bytes]
