@@ -347,6 +347,57 @@ async def test_a_killed_background_process(nap: Nap) -> None:
     await cpo.stop()
 
 
+
+
+def _process(*parts: str) -> int:
+    """The process whose command line has all these parts."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            if all(part in words for part in parts):
+                return int(process.name)
+    raise AssertionError(parts)
+
+
+@pytest.mark.timeout(300)
+async def test_killed_embedded_services(nap: Nap) -> None:
+    """PostgreSQL and the broker that come with the program are started again, and everything goes on over them."""
+    nap.stop()
+    del nap.environment["OCPI_NAP_DATABASE_URL"]
+    nap.start()
+    folder = Path(nap.environment["OCPI_NAP_DATA_DIR"])
+    cpo = await Cpo("2.2.1", count=1).start()
+    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+                  "--country-code", "FI", "--operator", "FI*ABC;Abc")  # fmt: skip
+    await nap.cli("platform", "register", "acme")
+    async with asyncio.timeout(90):
+        while not await count(nap, "locations", "features"):
+            pass
+        postgres, broker = int((folder / "postgres/postmaster.pid").read_text().split()[0]), _process("nats-server", str(folder))
+        os.kill(postgres, signal.SIGKILL)
+        os.kill(broker, signal.SIGKILL)
+        message = asyncio.create_task(_first_over_websocket_again(nap))
+        for day in range(1, 29):  # until one push comes through; the next ones, until the listener is there
+            while True:
+                body = {"status": ("CHARGING", "BLOCKED")[day % 2], "last_updated": f"2026-03-{day:02d}T00:00:00Z"}
+                if (await cpo.push("PATCH", "FI/ABC/L0/U0", body))[0] == 200:
+                    break
+            if (await asyncio.wait({message}, timeout=1))[0]:
+                break
+    assert (await message)[0] == "status-v1/FI/ABC/L0/FI*ABC*E0"
+    log = nap.log.read_text()
+    assert "EmbeddedPostgres ended by itself" in log and "the MQTT broker ended by itself" in log
+    await cpo.stop()
+
+
+async def _first_over_websocket_again(nap: Nap) -> tuple[str, dict[str, str]]:
+    """The first message, whatever breaks before it."""
+    while True:
+        with suppress(aiohttp.ClientError, TypeError, AssertionError, asyncio.IncompleteReadError):
+            return await _first_over_websocket(nap)
+        await asyncio.sleep(0)
+
+
 async def test_commands(nap: Nap) -> None:
     """Every command says in one plain sentence on stderr what is wrong, and ends with status 0 only when it worked."""
     add = ["platform", "add", "acme", "--versions-url", f"{nap.url}/none", "--token", "a", "--party-id", "PLT", "--country-code", "FI"]
