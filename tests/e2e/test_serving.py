@@ -167,7 +167,7 @@ async def test_a_broker_of_its_own_with_tls(dsn: str, tmp_path: Path) -> None:
             topic, payload = await asyncio.wait_for(_first_over_websocket(nap), 40)
         assert topic.startswith("status-v1/FI/SIM/") and set(payload) == {"status", "time"}
         for wrong in ("http://localhost:1883", "mqtt://", "localhost"):
-            assert "OCPI_NAP_MQTT_URL cannot be used" in await replace(nap, environment=environment | {"OCPI_NAP_MQTT_URL": wrong}).cli(
+            assert "OCPI_NAP_MQTT_URL is not valid" in await replace(nap, environment=environment | {"OCPI_NAP_MQTT_URL": wrong}).cli(
                 "serve", "--port", str(free_port()), status=1
             )
     finally:
@@ -225,9 +225,14 @@ async def test_documentation_health_and_metrics(nap: Nap) -> None:
         assert (await read(nap, f"/swagger/{asset}"))[0] == 200
     assert json.loads((await read(nap, "/healthz"))[2]) == {"status": "ok"}
     await read(nap, "/ocpi/versions")
+    for number in range(2):  # as many paths as there are locations, or as somebody makes up, are one route
+        await read(nap, f"{API}/locations/FI*ABC/none{number}")
+        await read(nap, f"{API}/made-up/{number}")
     for _ in range(3):  # whichever worker answers, it tells of all
         metrics = (await read(nap, "/metrics"))[2].decode()
         assert 'ocpi_nap_ocpi_requests_total{method="GET",module="-",status="401",version="-"} 1.0' in metrics
+        assert f'ocpi_nap_api_answers_total{{path="{API}/locations/{{operator}}/{{location_id:path}}",status="404"}} 2.0' in metrics
+        assert 'ocpi_nap_api_answers_total{path="other",status="404"} 2.0' in metrics
     assert (await read(nap, "/nothing"))[0] == 404
 
 

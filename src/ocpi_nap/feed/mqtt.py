@@ -22,7 +22,7 @@ import msgspec
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from ocpi_nap.feed.broker import address
 from ocpi_nap.feed.leader import Leader
@@ -36,6 +36,7 @@ from ocpi_nap.store.events import Event
 log = logging.getLogger(__name__)
 
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
+_PUBLISHED_AT = Gauge("ocpi_nap_mqtt_published_at", "Unix time when all events were published", multiprocess_mode="livemax")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
 READER = "mqtt-events"
 _BATCH = 1000
@@ -142,6 +143,7 @@ class Publisher(Leader):
             if link.broken.is_set():
                 raise BrokerAway("the connection to the MQTT broker broke")
             if not found:
+                _PUBLISHED_AT.set(time.time())
                 await self._idle(link, stop)
                 continue
             await self._publish(link, found)

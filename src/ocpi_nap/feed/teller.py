@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+from prometheus_client import Gauge
 
 from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
@@ -23,6 +24,8 @@ from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, Public
 from ocpi_nap.store.feed import HIDDEN_STATUSES
 from ocpi_nap.waiting import happens
 
+_WRITTEN_AT = Gauge("ocpi_nap_events_written_at", "Unix time when events of all that was committed were written",
+                    multiprocess_mode="livemax")  # fmt: skip
 _BATCH = 2000
 
 
