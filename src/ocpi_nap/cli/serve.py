@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -30,17 +31,16 @@ from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 
 _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
-_HEALTHY_WITHIN = 30
-"""Seconds in which a worker must answer, else it is started again: on a busy machine it takes longer than the usual five to begin."""
+_BEGINNING = 60
+"""Seconds in which a worker must give a sign of life. Until its modules are loaded it gives none: on a busy machine it would be killed
+again and again."""
 
 
 def run(host: str, port: int, workers: int) -> None:
     """Start everything, serve until a signal, stop everything in order."""
     settings = load_settings()
-    try:
-        api_options(settings)
-    except ValueError as error:
-        raise CliError(f"A setting cannot be read: {error}.", "docs/operators.md lists them.") from None
+    _check_folder()
+    check_vault(settings)
     _check_port(host, port)
     # One worker runs in this process, and the server raises the signal that ended it again: what is below must end in order all the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -58,9 +58,16 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
-            timeout_worker_healthcheck=_HEALTHY_WITHIN,
-            ws_max_size=1 << 18, proxy_headers=False,
+            timeout_worker_healthcheck=_BEGINNING, ws_max_size=1 << 18, proxy_headers=False,
         )  # fmt: skip
+
+
+def _check_folder() -> None:
+    """Workers begin by entering the folder: where the user may not, as in root's home, they would die again and again."""
+    try:
+        os.chdir(Path.cwd())
+    except OSError as error:
+        raise CliError(f"The folder that it is started in cannot be entered: {error.strerror}.", "Start it in another one.") from None
 
 
 def _check_port(host: str, port: int) -> None:
