@@ -94,9 +94,9 @@ def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
 def run_background() -> None:
     """The background process: pulls, jobs, the event log and the MQTT publisher."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("pgqueuer", "gmqtt"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    start_log(settings)
+    logging.getLogger("pgqueuer").setLevel(logging.WARNING)
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what goes wrong the publisher says itself, once
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 
 import psycopg
@@ -12,6 +13,9 @@ from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
+
+_AGAIN = 60.0
+"""Seconds until the log says the same again: a broker may be away for days."""
 
 
 class Leader(ABC):
@@ -35,13 +39,18 @@ class Leader(ABC):
                 try:
                     await self._lead(stop)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("%s was interrupted: %s", self._what, error)
+                    self._say(str(error))
                 except Exception:
                     log.exception("%s failed", self._what)
                 await happens(stop, within=1)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said or time.monotonic() - self._said_at >= _AGAIN:
+            log.warning("%s was interrupted: %s", self._what, reason)
+            self._said, self._said_at = reason, time.monotonic()
 
     async def _watch(self) -> None:
         async for _ in self.db.listen(self._channel):
