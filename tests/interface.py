@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ocpi_nap.intake.issuelog import IssueLog
+from ocpi_nap.intake.jobs import next_due
 from ocpi_nap.intake.receiver import ReceiverService
 from ocpi_nap.intake.writer import PushWriter
 from ocpi_nap.model.areas import COUNTRIES
@@ -26,6 +27,7 @@ from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store import registry as sql
+from ocpi_nap.store.crawls import take_due
 from ocpi_nap.store.database import OUTAGES, Database
 from tests.asgi import Reply, call
 
@@ -74,6 +76,12 @@ class Ocpi:
     async def stored(self) -> dict[str, list[Any]]:
         """Everything that is stored, to compare."""
         return {table: await self.db.fetch_all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+
+
+async def due_now(db: Database) -> list[tuple[int, bool]]:
+    """The crawls that are due, taken."""
+    async with db.transaction() as conn:
+        return await take_due(conn, next_due)
 
 
 def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:

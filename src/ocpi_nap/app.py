@@ -72,40 +72,42 @@ def on_exit_signal(act: Callable[[], None]) -> None:
         signal.signal(number, handle)
 
 
+def start_log(settings: Settings, *, otherwise: str = "INFO") -> None:
+    """Log to standard error, at the level of the settings where they name one."""
+    level = settings.log_level if "log_level" in settings.model_fields_set else otherwise
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 def identity(settings: Settings) -> OwnIdentity:
     """Who we are, with full business details (field lessons 4)."""
-    logo = settings.business_logo or settings.public_url.rstrip("/") + "/swagger/favicon-32x32.png"
+    logo = settings.business_logo or settings.public_url + "/swagger/favicon-32x32.png"
     details = {
         "name": settings.business_name,
         "website": settings.business_website or settings.public_url,
         "logo": {"url": logo, "thumbnail": logo, "category": "OPERATOR", "type": "png", "width": 32, "height": 32},
     }
-    return OwnIdentity(settings.versions_url, settings.country_code.upper(), settings.party_id.upper(), details)
+    return OwnIdentity(settings.versions_url, settings.country_code, settings.party_id, details)
 
 
 def site_options(settings: Settings) -> SiteOptions:
     """What the settings decide about the pages."""
     oidc = None
     if settings.oidc_issuer:
-        roles: dict[str, set[str]] = {}
-        for part in settings.oidc_roles.split(","):
-            role, _, value = part.partition("=")
-            roles.setdefault(role.strip(), set()).add(value.strip())
         oidc = OidcOptions(
             settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_title, settings.oidc_scope,
-            settings.oidc_role_claim, {role: frozenset(values) for role, values in roles.items()},
+            settings.oidc_role_claim, settings.claims_by_role,
         )  # fmt: skip
     return SiteOptions(
         public_url=settings.public_url, site_name=settings.business_name, onboarding=settings.onboarding,
         publish_environments=settings.environments, oidc=oidc, datex=datex_options(settings),
-        map_tiles=settings.map_tiles, map_attribution=settings.map_attribution,
+        map_tiles=settings.map_tiles, map_attribution=settings.map_attribution, trusted_proxies=read_networks(settings.trusted_proxies),
     )  # fmt: skip
 
 
 def datex_options(settings: Settings) -> DatexOptions:
     """Who publishes: our own country and party; with nothing but test platforms it is a sandbox."""
     return DatexOptions(
-        country=settings.country_code.upper(), national_identifier=settings.party_id.upper(), language=settings.datex_language,
+        country=settings.country_code, national_identifier=settings.party_id, language=settings.datex_language,
         text_language=settings.text_language, sandbox=settings.environments == ("test",),
     )  # fmt: skip
 
@@ -118,13 +120,13 @@ async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, 
 
 
 def api_limits(settings: Settings) -> Limits:
-    """Whose requests are limited, and how far; raises ValueError when a setting cannot be read."""
+    """Whose requests are limited, and how far."""
     trusted = read_networks(settings.trusted_proxies)
     return Limits(settings.rate_limit, settings.rate_limit_anonymous, settings.rate_limit_named, trusted)
 
 
 def api_options(settings: Settings) -> ApiOptions:
-    """What the settings say about the public API; raises ValueError when one cannot be read."""
+    """What the settings say about the public API."""
     terms = Terms(
         settings.licence_url, settings.source_url or settings.public_url, settings.source_name or settings.business_name,
         read_sunsets(settings.deprecated_paths),
@@ -211,9 +213,9 @@ class App:
 
 
 def create_app() -> App:
-    """Factory for the server's worker processes: `serve` hands the running database and broker over in the environment."""
+    """Factory for the server's worker processes: `serve` hands the DSN and the broker's URL over in the environment."""
     end_with_parent()
     collect_garbage_rarely()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_log(settings)
     return App(settings, os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE])

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ocpi_nap.model import areas
+from ocpi_nap.feed.broker import address
+from ocpi_nap.feed.limits import read_networks
+from ocpi_nap.feed.terms import read_sunsets
+from ocpi_nap.model import areas, ids
+from ocpi_nap.store.accounts import ROLES
 from ocpi_nap.web.map.base import BaseMap
 
 
 class Settings(BaseSettings):
-    """Settings of one node; every one can be left out."""
+    """Settings of one node; every one can be left out. A value that cannot be used is refused here, before anything starts."""
 
     model_config = SettingsConfigDict(env_prefix="OCPI_NAP_", extra="ignore")
 
@@ -48,7 +53,7 @@ class Settings(BaseSettings):
     oidc_scope: str = Field("openid profile email", description="Scopes asked for.")
     oidc_role_claim: str = Field("roles", description="Claim that gives the role; dots lead deeper.")
     oidc_roles: str = Field("viewer=viewer,operator=operator,admin=admin", description="Roles and the claim values that give them.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     max_body_bytes: int = Field(10 * 1024 * 1024, description="Largest request body (R38).")
     snapshot_seconds: int = Field(60, ge=1, description="How often whole publications are made again when something changed.")
     bulk_seconds: int = Field(300, ge=1, description="Age at which a bulk file is made again when it is asked for and something changed.")
@@ -69,6 +74,59 @@ class Settings(BaseSettings):
     stream_listeners: int = Field(2000, description="Event streams that a worker serves at once.")
     deprecated_paths: str = Field("", description="Paths that will end, path=YYYY-MM-DD by commas: sent as Deprecation and Sunset.")
 
+    @field_validator("public_url", "business_website", "business_logo", "oidc_issuer", "licence_url", "source_url")
+    @classmethod
+    def _usable_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("an absolute http(s) URL is required")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value:
+            raise ValueError("must not be empty")
+        return value.rstrip("/")
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _usable_broker(cls, value: str | None) -> str | None:
+        if value is not None:
+            address(value)
+        return value
+
+    @field_validator("country_code")
+    @classmethod
+    def _usable_country(cls, value: str) -> str:
+        return ids.country_code(value, "country code")
+
+    @field_validator("party_id")
+    @classmethod
+    def _usable_party(cls, value: str) -> str:
+        return ids.party_id(value, "party id")
+
+    @field_validator("publish_environments")
+    @classmethod
+    def _usable_environments(cls, value: str) -> str:
+        if not set(_parts(value)) <= {"test", "production"}:
+            raise ValueError("test, production or both, separated by a comma, are required")
+        return value
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _usable_roles(cls, value: str) -> str:
+        for part in _parts(value):
+            role, sign, claim = part.partition("=")
+            if role.strip() not in ROLES or not sign or not claim.strip():
+                raise ValueError(f"role=value is required, of the roles {', '.join(ROLES)} (got {part[:40]!r})")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
     @field_validator("map_tiles")
     @classmethod
     def _usable_map(cls, value: str) -> str:
@@ -86,15 +144,36 @@ class Settings(BaseSettings):
         """Where Locations should be; None: anywhere."""
         return areas.area(self.country_code, self.area)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _usable_proxies(cls, value: str) -> str:
+        read_networks(value)
+        return value
+
+    @field_validator("deprecated_paths")
+    @classmethod
+    def _usable_sunsets(cls, value: str) -> str:
+        read_sunsets(value)
+        return value
+
     @property
     def ocpi_url(self) -> str:
         """Base of our OCPI interface, without trailing slash."""
-        return self.public_url.rstrip("/") + "/ocpi"
+        return self.public_url + "/ocpi"
 
     @property
     def environments(self) -> tuple[str, ...]:
         """Whose data is published."""
-        return tuple(part.strip() for part in self.publish_environments.split(",") if part.strip())
+        return tuple(_parts(self.publish_environments))
+
+    @property
+    def claims_by_role(self) -> dict[str, frozenset[str]]:
+        """Values of the role claim (OpenID Connect) that give each role."""
+        found: dict[str, set[str]] = {}
+        for part in _parts(self.oidc_roles):
+            role, _, claim = part.partition("=")
+            found.setdefault(role.strip(), set()).add(claim.strip())
+        return {role: frozenset(claims) for role, claims in found.items()}
 
     @property
     def feed_dir(self) -> Path:
@@ -105,3 +184,7 @@ class Settings(BaseSettings):
     def versions_url(self) -> str:
         """Our VERSIONS_URL."""
         return self.ocpi_url + "/versions"
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

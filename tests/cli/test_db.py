@@ -26,6 +26,7 @@ def test_dump_and_restore(dsn: str, tmp_path: Path) -> None:
         )
         file = tmp_path / "nap.dump"
         assert run(dsn, "dump", str(file)).returncode == 0
+        assert file.stat().st_mode & 0o077 == 0
         conn.execute("DELETE FROM platform")
         done = run(dsn, "restore", str(file))
         assert done.returncode == 0, done.stderr

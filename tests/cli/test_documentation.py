@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import typer
+import yaml
 
 from ocpi_nap.cli import app
 from ocpi_nap.model.platform import PlatformSettings
@@ -20,6 +21,8 @@ from ocpi_nap.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OPERATORS = (ROOT / "docs/operators.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+METRIC = re.compile(r"\bocpi_nap_\w+")
 
 
 def shown(value: object) -> str:
@@ -45,6 +48,29 @@ def test_every_setting_of_a_platform() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", section, re.MULTILINE))
     plain = PlatformSettings()
     assert rows == {field.name: shown(getattr(plain, field.name)) for field in msgspec.structs.fields(PlatformSettings)}
+
+
+def _metrics() -> set[str]:
+    """Every metric that the program has, by the name under which it is scraped."""
+    source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    return set(re.findall(r"(?:Counter|Gauge|Histogram)\(\s*\"(ocpi_nap_\w+)\"", source))
+
+
+def test_every_metric() -> None:
+    assert set(METRIC.findall(OPERATIONS.split("## Watch it")[1].split("\n## ")[0])) == _metrics()
+
+
+def test_alarms_look_at_metrics_that_exist() -> None:
+    rules = [rule for group in yaml.safe_load((ROOT / "deploy/alerts.yml").read_text())["groups"] for rule in group["rules"]]
+    assert rules and all(rule["annotations"]["summary"] for rule in rules)
+    assert {name for rule in rules for name in METRIC.findall(rule["expr"])} <= _metrics()
+
+
+def test_settings_of_the_installation_exist() -> None:
+    """Those in the files to install, and in the chapter about them."""
+    texts = [path.read_text() for path in (ROOT / "deploy").iterdir()] + [page.read_text() for page in PAGES]
+    named = {name for text in texts for name in re.findall(r"\bOCPI_NAP_[A-Z_]+\b", text)}
+    assert named <= {f"OCPI_NAP_{name.upper()}" for name in Settings.model_fields}
 
 
 def _commands() -> dict[str, set[str]]:

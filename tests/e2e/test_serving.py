@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,7 +167,7 @@ async def test_a_broker_of_its_own_with_tls(dsn: str, tmp_path: Path) -> None:
             topic, payload = await asyncio.wait_for(_first_over_websocket(nap), 40)
         assert topic.startswith("status-v1/FI/SIM/") and set(payload) == {"status", "time"}
         for wrong in ("http://localhost:1883", "mqtt://", "localhost"):
-            assert "OCPI_NAP_MQTT_URL cannot be used" in await replace(nap, environment=environment | {"OCPI_NAP_MQTT_URL": wrong}).cli(
+            assert "OCPI_NAP_MQTT_URL is not valid" in await replace(nap, environment=environment | {"OCPI_NAP_MQTT_URL": wrong}).cli(
                 "serve", "--port", str(free_port()), status=1
             )
     finally:
@@ -225,9 +225,14 @@ async def test_documentation_health_and_metrics(nap: Nap) -> None:
         assert (await read(nap, f"/swagger/{asset}"))[0] == 200
     assert json.loads((await read(nap, "/healthz"))[2]) == {"status": "ok"}
     await read(nap, "/ocpi/versions")
+    for number in range(2):  # as many paths as there are locations, or as somebody makes up, are one route
+        await read(nap, f"{API}/locations/FI*ABC/none{number}")
+        await read(nap, f"{API}/made-up/{number}")
     for _ in range(3):  # whichever worker answers, it tells of all
         metrics = (await read(nap, "/metrics"))[2].decode()
         assert 'ocpi_nap_ocpi_requests_total{method="GET",module="-",status="401",version="-"} 1.0' in metrics
+        assert f'ocpi_nap_api_answers_total{{path="{API}/locations/{{operator}}/{{location_id:path}}",status="404"}} 2.0' in metrics
+        assert 'ocpi_nap_api_answers_total{path="other",status="404"} 2.0' in metrics
     assert (await read(nap, "/nothing"))[0] == 404
 
 
@@ -345,6 +350,57 @@ async def test_a_killed_background_process(nap: Nap) -> None:
         history = (await page("platforms/acme/crawls"))[0]
         assert ">complete<" in history and "its process ended in the middle" in history and ">running<" not in history
     await cpo.stop()
+
+
+
+
+def _process(*parts: str) -> int:
+    """The process whose command line has all these parts."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            if all(part in words for part in parts):
+                return int(process.name)
+    raise AssertionError(parts)
+
+
+@pytest.mark.timeout(300)
+async def test_killed_embedded_services(nap: Nap) -> None:
+    """PostgreSQL and the broker that come with the program are started again, and everything goes on over them."""
+    nap.stop()
+    del nap.environment["OCPI_NAP_DATABASE_URL"]
+    nap.start()
+    folder = Path(nap.environment["OCPI_NAP_DATA_DIR"])
+    cpo = await Cpo("2.2.1", count=1).start()
+    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
+                  "--country-code", "FI", "--operator", "FI*ABC;Abc")  # fmt: skip
+    await nap.cli("platform", "register", "acme")
+    async with asyncio.timeout(90):
+        while not await count(nap, "locations", "features"):
+            pass
+        postgres, broker = int((folder / "postgres/postmaster.pid").read_text().split()[0]), _process("nats-server", str(folder))
+        os.kill(postgres, signal.SIGKILL)
+        os.kill(broker, signal.SIGKILL)
+        message = asyncio.create_task(_first_over_websocket_again(nap))
+        for day in range(1, 29):  # until one push comes through; the next ones, until the listener is there
+            while True:
+                body = {"status": ("CHARGING", "BLOCKED")[day % 2], "last_updated": f"2026-03-{day:02d}T00:00:00Z"}
+                if (await cpo.push("PATCH", "FI/ABC/L0/U0", body))[0] == 200:
+                    break
+            if (await asyncio.wait({message}, timeout=1))[0]:
+                break
+    assert (await message)[0] == "status-v1/FI/ABC/L0/FI*ABC*E0"
+    log = nap.log.read_text()
+    assert "EmbeddedPostgres ended by itself" in log and "the MQTT broker ended by itself" in log
+    await cpo.stop()
+
+
+async def _first_over_websocket_again(nap: Nap) -> tuple[str, dict[str, str]]:
+    """The first message, whatever breaks before it."""
+    while True:
+        with suppress(aiohttp.ClientError, TypeError, AssertionError, asyncio.IncompleteReadError):
+            return await _first_over_websocket(nap)
+        await asyncio.sleep(0)
 
 
 async def test_commands(nap: Nap) -> None:

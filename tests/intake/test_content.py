@@ -14,7 +14,7 @@ from ocpi_nap.model import objects
 from ocpi_nap.ocpi.versions import VERSIONS, lower_location
 from tests.asgi import Reply
 from tests.e2e.cpo import location, tariff
-from tests.interface import Ocpi
+from tests.interface import Ocpi, due_now
 
 each = pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
 LATER = "2026-03-01T00:00:00Z"
@@ -214,14 +214,11 @@ async def test_characters(ocpi: Ocpi, version: str) -> None:
 @each
 async def test_what_was_due_meanwhile(ocpi: Ocpi, version: str) -> None:
     """After a downtime everything is pulled at once, with what is pushed meanwhile; nobody sends missed pushes again."""
-    from ocpi_nap.intake.jobs import next_due
-    from ocpi_nap.store.crawls import take_due
-
     await ocpi.platform(version)
     due = {(True,), (False,)}
-    assert {(full,) for _, full in await take_due(ocpi.db, next_due)} == due
-    assert await take_due(ocpi.db, next_due) == []
+    assert {(full,) for _, full in await due_now(ocpi.db)} == due
+    assert await due_now(ocpi.db) == []
     await ocpi.db.execute("UPDATE schedule SET due_at = now() - interval '3 days'")
-    assert {(full,) for _, full in await take_due(ocpi.db, next_due)} == due
+    assert {(full,) for _, full in await due_now(ocpi.db)} == due
     times = await ocpi.db.fetch_all("SELECT full_pull, due_at > now() + interval '50 minutes' FROM schedule ORDER BY 1")
     assert times == [(False, True), (True, True)]

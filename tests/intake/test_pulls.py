@@ -11,17 +11,16 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
-from ocpi_nap.cli.serve import crawler
 from ocpi_nap.intake.crawl import AlreadyRunning
 from ocpi_nap.intake.jobs import CrawlJob, RepairQueue, connect, next_due
 from ocpi_nap.intake.repair import repair_location
+from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.registry import onboarding
-from ocpi_nap.store.crawls import take_due
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import FROM_221, VERSIONS, at
 from tests.intake.sender import Sender, by_offset, page, sender
-from tests.interface import Ocpi
+from tests.interface import Ocpi, due_now
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
@@ -190,8 +189,8 @@ async def test_schedule(ocpi: Ocpi, version: str) -> None:
     assert min(minutes) >= 27 and max(minutes) <= 33
     async with sender(ocpi, version) as cpo:
         platform = await cpo.platform()
-        assert sorted(await take_due(ocpi.db, next_due)) == [(platform.id, False), (platform.id, True)]
-        assert await take_due(ocpi.db, next_due) == []
+        assert sorted(await due_now(ocpi.db)) == [(platform.id, False), (platform.id, True)]
+        assert await due_now(ocpi.db) == []
         entered, leave = asyncio.Event(), asyncio.Event()
 
         async def answer(request: web.Request, items: list[Any]) -> web.StreamResponse:
@@ -212,11 +211,11 @@ async def test_schedule(ocpi: Ocpi, version: str) -> None:
             sealed = ocpi.registry.vault.seal("token-c")
             await ocpi.db.execute("UPDATE platform SET outbound_c = %s, settings = %s::jsonb", (sealed, settings))
             asked(cpo)
-            await crawler(ocpi.registry)(CrawlJob(platform.id, False))
+            await RegistryWork(ocpi.registry).crawl(CrawlJob(platform.id, False))
             assert ["date_from" in query for query in asked(cpo)] == [not full_only]
         await ocpi.db.execute("UPDATE platform SET settings = '{\"max_requests_per_day\": 1}'")
         await ocpi.db.execute("UPDATE schedule SET due_at = now()")
-        assert await take_due(ocpi.db, next_due) == [], "the day's requests are used up"
+        assert await due_now(ocpi.db) == [], "the day's requests are used up"
 
 
 @from_2_2_1

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ocpi_nap.cli.serve import crawler
-from ocpi_nap.intake.jobs import CrawlJob, next_due
+from ocpi_nap.intake.jobs import CrawlJob
+from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.ocpi.tokens import hash_token, outbound_header
 from ocpi_nap.registry import RegistryError, handshake, onboarding, rotation, static
 from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT
-from ocpi_nap.store.crawls import take_due
 from tests.e2e.cpo import location
+from tests.interface import due_now
 from tests.registry.stage import VERSIONS, Act, Stage, each, good, lost
 
 
@@ -303,7 +303,7 @@ async def test_further_headers(stage: Stage, version: str) -> None:
     await stage.registry.change("acme", onboarding.check_change(
         versions_url=None, token_encoding=None, settings={"page_size": "7"}, operators=[], without=[]))  # fmt: skip
     await handshake.refresh_endpoints(stage.registry, "acme")
-    assert all(request.headers["x-api-key"] == "very-secret" for request in stage.peer.requests)
+    assert {request.headers.get("x-api-key") for request in stage.peer.requests} == {"very-secret"}
     stored = await stage.registry.db.fetch_all("SELECT to_jsonb(p) FROM platform p")
     assert "very-secret" not in json.dumps(stored) and "page_size" in json.dumps(stored)
 
@@ -354,7 +354,7 @@ async def test_a_pull_that_finds_nothing_where_it_was(stage: Stage, version: str
     stage.peer.answers["GET /new"] = stage.peer.answers["GET /tariffs"] = lambda r: good([])
     entries = [*stage.peer.endpoints("credentials"), {"identifier": "locations", "role": "SENDER", "url": f"{stage.peer.url}/new"}]
     stage.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": entries})
-    await crawler(stage.registry)(CrawlJob(platform.id, True))
+    await RegistryWork(stage.registry).crawl(CrawlJob(platform.id, True))
     assert [path for _, path, _ in stage.peer.asked[-3:]] == ["/versions", f"/{version}", "/new"]
     assert (await stage.registry.platform("acme")).last_error is None
 
@@ -365,11 +365,11 @@ async def test_so_many_requests_a_day(stage: Stage, version: str) -> None:
     """Pulls wait while the last 24 hours used the number up."""
     platform = await stage.register(max_requests_per_day=2)
     stage.peer.answers["GET /locations"] = stage.peer.answers["GET /tariffs"] = lambda r: good([location(version, 1)])
-    assert (platform.id, True) in await take_due(stage.registry.db, next_due)
+    assert (platform.id, True) in await due_now(stage.registry.db)
     for _ in range(2):
-        await crawler(stage.registry)(CrawlJob(platform.id, True))
+        await RegistryWork(stage.registry).crawl(CrawlJob(platform.id, True))
     await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
-    assert await take_due(stage.registry.db, next_due) == []
+    assert await due_now(stage.registry.db) == []
     await stage.registry.db.execute("UPDATE request_hour SET hour = hour - interval '25 hours'")
     await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
-    assert len(await take_due(stage.registry.db, next_due)) == 2
+    assert len(await due_now(stage.registry.db)) == 2

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -20,7 +21,10 @@ from pathlib import Path
 from ocpi_nap.store.embedded import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.dsn, flush=True)
-    sys.stdin.readline()
+    if sys.stdin.readline() == "revive\\n":
+        server.revive()
+        print(server.dsn, flush=True)
+        sys.stdin.readline()
 """
 
 
@@ -64,5 +68,25 @@ def test_embedded_server_is_shared_and_outlives_a_kill(tmp_path_factory: pytest.
         assert conn.execute("SELECT current_setting('synchronous_commit'), current_setting('fsync')").fetchone() == ("on", "on")
     second.communicate("\n")
     assert second.returncode == 0
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(dsn)
+
+
+def test_an_embedded_server_that_another_process_started_again_is_stopped(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The last one out stops it, also where the server that it joined was killed meanwhile."""
+    home = tmp_path_factory.mktemp("nap")
+    watching, dsn = _holder(home)
+    joined, _ = _holder(home)
+    server = psutil.Process(int((home / "postgres/postmaster.pid").read_text().split()[0]))
+    server.kill()
+    server.wait(30)
+    assert watching.stdin is not None and watching.stdout is not None
+    print("revive", file=watching.stdin, flush=True)
+    assert watching.stdout.readline().strip() == dsn
+    with psycopg.connect(dsn):
+        watching.communicate("\n")
+        assert watching.returncode == 0
+    joined.communicate("\n")
+    assert joined.returncode == 0
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(dsn)

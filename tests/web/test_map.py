@@ -132,6 +132,14 @@ async def test_filters_count_evses(site: Site, network: Cpo, query: str, expecte
     assert numbers(await tile(site, 8, query=query)) == expected
 
 
+async def test_power_that_was_not_sent_is_that_of_voltage_and_current(site: Site, cpo: Cpo) -> None:
+    silent = evse(1)
+    silent["connectors"][0] |= {"power_type": "DC", "max_electric_power": None}
+    await cpo.put(place("L1", silent))
+    assert numbers(await tile(site, 8, query="?power=50")) == [(1, 1, 1, 0)]
+    assert await tile(site, 8, query="?power=100") == [], "400 V and 200 A are 80 kW"
+
+
 async def test_a_tile_is_sent_again_only_when_it_changed(site: Site, network: Cpo) -> None:
     await up_to_date(live_of(site))
     x, y = grid.project(HELSINKI[1], HELSINKI[0])

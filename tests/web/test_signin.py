@@ -8,6 +8,7 @@ import time
 import pyotp
 import pytest
 
+from ocpi_nap.feed.limits import read_networks
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.web import passwords
 from ocpi_nap.web.context import SiteOptions
@@ -54,6 +55,22 @@ async def test_wrong_names_and_passwords_look_alike_and_are_limited(site: Site) 
     answer = await site.form("/console/sign-in", "/console/sign-in", name="a", password=PASSWORD)
     assert answer.status_code == 429 and "Too many attempts" in answer.text
     assert ("a", "sign-in refused", "wrong name or password") in await site.acts()
+
+
+@pytest.mark.parametrize("options", [SiteOptions(public_url="http://nap.example", trusted_proxies=read_networks("192.0.2.1"))])
+async def test_behind_a_proxy_each_visitor_counts_alone(site: Site) -> None:
+    """By the address that the proxy tells: thirty wrong passwords of one keep nobody else out, and it stands in the audit log."""
+    await sql.add_account(site.db, "a", "viewer", QUICK)
+    page = (await site.client.get("/console/sign-in")).text
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', page)[0]
+
+    async def try_from(address: str, name: str, password: str) -> int:
+        data = {"csrf": csrf, "name": name, "password": password}
+        return (await site.client.post("/console/sign-in", data=data, headers={"x-forwarded-for": address})).status_code
+
+    assert [await try_from("198.51.100.7", f"n{number}", "wrong") for number in range(31)] == [403] * 30 + [429]
+    assert await try_from("198.51.100.8", "a", PASSWORD) == 303
+    assert {row[5] for row in await sql.audit_page(site.db, None, None, 100)} == {"198.51.100.7", "198.51.100.8"}
 
 
 async def test_a_disabled_account_is_out_at_once(site: Site) -> None:

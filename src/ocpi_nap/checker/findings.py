@@ -58,6 +58,7 @@ class Findings:
         self._ran.update(areas)
 
     def was_run(self, area: Area) -> bool:
+        """Whether the area was looked at."""
         return area in self._ran
 
     def __contains__(self, check_id: object) -> bool:
@@ -69,4 +70,5 @@ class Findings:
         return iter(sorted(self._found.values(), key=lambda f: (RANK[f.severity], order[f.check.id])))
 
     def of(self, severity: Severity) -> list[Finding]:
+        """Those of a severity."""
         return [found for found in self if found.severity == severity]

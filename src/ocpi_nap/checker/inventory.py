@@ -31,6 +31,7 @@ class Inventory:
         self.entries: dict[Key, Entry] = {}
 
     def take(self, item: bytes, _seen: Seen) -> None:
+        """One entry of a list as it came; what is no object with an id is passed over."""
         try:
             value = jsontext.parse(item)
         except jsontext.NotJson:
@@ -39,6 +40,7 @@ class Inventory:
             self.add(value)
 
     def add(self, value: dict[str, Any]) -> None:
+        """One object with an id, decoded."""
         key = (str(value.get("country_code", "")), str(value.get("party_id", "")), str(value["id"]))
         evses = value.get("evses")
         digest = blake2b(jsontext.dump(_timeless(value)), digest_size=16).digest()

@@ -23,6 +23,7 @@ _SAMPLE_PAGES = 4
 
 
 def number(text: str | None) -> int | None:
+    """The whole number in a header, None where there is none."""
     return int(text) if text is not None and text.strip().isascii() and text.strip().isdigit() and len(text) < 15 else None
 
 

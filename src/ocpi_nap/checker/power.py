@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
 from ocpi_nap.checker.checks import Severity
 from ocpi_nap.model.objects import Connector
-from ocpi_nap.ocpi.versions.plausible import derived_power
 
 _MOST = {"AC_1_PHASE": 9_200, "AC_2_PHASE": 16_000, "AC_2_PHASE_SPLIT": 16_000, "AC_3_PHASE": 44_000, "DC": 4_000_000}
 _ONLY_DC = ("CHADEMO", "CHAOJI", "GBT_DC", "IEC_62196_T1_COMBO", "IEC_62196_T2_COMBO", "MCS")
@@ -15,21 +13,15 @@ _ONLY_DC = ("CHADEMO", "CHAOJI", "GBT_DC", "IEC_62196_T1_COMBO", "IEC_62196_T2_C
 Told = tuple[str, str, Severity | None]
 
 
-def effective(node: Connector) -> Decimal | int | None:
-    """Watts as sent, else computed."""
-    return Decimal(node.max_electric_power) if node.max_electric_power else derived_power(node)
-
-
 def check_power(node: Connector, *, power_sent: bool) -> Iterator[Told]:
     """``power_sent``: whether the version has a member for it."""
     power = node.max_electric_power
     if power is None and power_sent:
-        by_current = derived_power(node)
-        if by_current is None:
+        if node.derived_power is None:
             yield "power-missing", "neither max_electric_power nor voltage and current", None
         else:
-            yield "power-missing", f"no max_electric_power; {by_current} W by voltage and current", "note"
-    elif power is None and derived_power(node) is None:
+            yield "power-missing", f"no max_electric_power; {node.derived_power} W by voltage and current", "note"
+    elif power is None and node.derived_power is None:
         yield "power-missing", "no voltage and current", None
     elif power is not None and power <= 0:
         yield "power-missing", f"max_electric_power {power}", None

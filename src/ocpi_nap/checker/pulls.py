@@ -36,6 +36,7 @@ class Pull:
 
     @property
     def last(self) -> Seen | None:
+        """The exchange with which it ended."""
         return self.exchanges[-1] if self.exchanges else None
 
     @property

@@ -42,6 +42,7 @@ class Inbound:
         return self.path.split("?")[0].strip("/").split("/")[2:]
 
     def json(self) -> Any:
+        """The body, None when it is no JSON."""
         try:
             return jsontext.parse(self.body)
         except jsontext.NotJson:
@@ -50,7 +51,7 @@ class Inbound:
 
 @dataclass
 class Us:
-    """State of the connection as a NAP would hold it."""
+    """State of the connection as a NAP would hold it; implements ocpi.ports.Authenticator and Credentials."""
 
     settings: PlatformSettings
     platform: Party
@@ -97,7 +98,7 @@ class Us:
 
 
 class MemoryReceiver:
-    """Takes pushes as the NAP does, as far as parties, order and addresses go."""
+    """Takes pushes as the NAP does, as far as parties, order and addresses go; implements ocpi.ports.Receiver."""
 
     def __init__(self, us: Us) -> None:
         self._us = us

@@ -154,17 +154,21 @@ class Seen:
     attempts: int = 1
 
     def header(self, name: str) -> str | None:
+        """A header of the answer."""
         return next((value for known, value in self.headers if known.lower() == name.lower()), None)
 
     def all_headers(self, name: str) -> list[str]:
+        """All values of a header of the answer."""
         return [value for known, value in self.headers if known.lower() == name.lower()]
 
     @property
     def path(self) -> str:
+        """Of the URL."""
         return urlsplit(self.url).path
 
     @property
     def query(self) -> dict[str, str]:
+        """Parameters of the URL, of each the first value."""
         return {name: values[0] for name, values in parse_qs(urlsplit(self.url).query, keep_blank_values=True).items()}
 
     @property
@@ -201,9 +205,11 @@ class Recorder:
         return len(self.seen)
 
     def since(self, mark: int) -> list[Seen]:
+        """What came after a mark."""
         return self.seen[mark:]
 
     def last(self) -> Seen | None:
+        """The newest exchange."""
         return self.seen[-1] if self.seen else None
 
 
@@ -220,6 +226,7 @@ class Mask:
             self._secrets |= {secret, encoded, encoded.rstrip("="), quote(secret, safe="")}
 
     def text(self, text: str) -> str:
+        """The text without secrets."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return _TOKEN_MEMBER.sub(rf"\g<1>{HIDDEN}", _DIRECTIONS.sub("", text))

@@ -84,6 +84,7 @@ class Run:
 
     @property
     def version(self) -> Version | None:
+        """The one in use."""
         return VERSIONS[self.discovered.version] if self.discovered else None
 
     @property
@@ -108,6 +109,7 @@ class Run:
 
     @property
     def hosts(self) -> frozenset[str]:
+        """Further hosts that may get the token."""
         return frozenset(host.lower() for host in self.options.settings.allowed_hosts)
 
     def plain_peer(self, encoding: str | None) -> Peer:

@@ -9,7 +9,6 @@ from typing import Any
 
 from ocpi_nap.checker import wire
 from ocpi_nap.checker.inventory import Inventory
-from ocpi_nap.checker.power import effective
 from ocpi_nap.checker.recorder import Seen
 from ocpi_nap.checker.rules import tell
 from ocpi_nap.checker.state import Run
@@ -100,8 +99,7 @@ class TariffCheck:
 
     def use(self, label: str, node: Connector, seen: Seen | None) -> None:
         """A connector and the tariffs it names."""
-        power = effective(node)
-        self._uses.append(_Use(label, tuple(node.tariff_ids), power is not None and power >= _FAST, seen))
+        self._uses.append(_Use(label, tuple(node.tariff_ids), (node.power or 0) >= _FAST, seen))
 
     def finish(self) -> None:
         """What needs tariffs and connectors."""

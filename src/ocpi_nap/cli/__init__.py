@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from ocpi_nap.app import collect_garbage_rarely
 from ocpi_nap.cli.check import check
@@ -76,12 +76,12 @@ def main() -> None:
         _end(error.message, *details, *([error.advice] if error.advice else []))
     except OUTAGES as error:
         _end("The database does not answer.", *str(error).strip().splitlines()[:1])
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        print(f"{error.format_message()}", file=sys.stderr)
+    except TyperException as error:
+        print(error.format_message(), file=sys.stderr)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
 
 

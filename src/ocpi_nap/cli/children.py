@@ -1,4 +1,4 @@
-"""Processes of a node beside the web workers: started again when they end by themselves."""
+"""Processes of a node beside the web workers, and the embedded services: started again when they end by themselves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, Self
+
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 _PAUSE = 1.0
@@ -65,11 +68,47 @@ def children(*commands: str) -> Iterator[None]:
             child.stop()
 
 
+class Embedded(Protocol):
+    """A service of our own that has a process of its own: the embedded database, the embedded broker."""
+
+    @property
+    def running(self) -> bool: ...
+    def revive(self) -> None:
+        """Start it again; raises RuntimeError or OSError."""
+        ...
+
+
+class KeptAlive:
+    """Context manager: starts embedded services again that ended by themselves, as by the system when memory ran out."""
+
+    def __init__(self, *services: Embedded) -> None:
+        self._services = services
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_PAUSE):
+            for service in self._services:
+                if service.running:
+                    continue
+                log.error("the %s ended by itself and is started again", type(service).__name__)
+                try:
+                    service.revive()
+                except (RuntimeError, OSError) as error:
+                    log.error("the %s could not be started: %s", type(service).__name__, error)
+
+
 async def orphaned(parent: int, stop: asyncio.Event) -> None:
     """Set ``stop`` when the parent is gone: `serve` was killed."""
-    while not stop.is_set() and os.getppid() == parent:
-        try:
-            await asyncio.wait_for(stop.wait(), 1)
-        except TimeoutError:
-            continue
+    while os.getppid() == parent:
+        if await happens(stop, within=1):
+            return
     stop.set()

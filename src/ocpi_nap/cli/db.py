@@ -18,14 +18,13 @@ db_app = typer.Typer(help="The database.", no_args_is_help=True)
 @db_app.command()
 def upgrade() -> None:
     """Bring the database's schema up to this release."""
-
     with database_dsn(load_settings()):
         print("The database is up to date.")
 
 
 @db_app.command()
 def dump(file: Annotated[Path, typer.Argument(help="Where to write it.")]) -> None:
-    """Write the whole database to a file, while the service runs or not."""
+    """Write the whole database to a file that only its owner may read, while the service runs or not."""
     _with_database("pg_dump", "--format=custom", "--no-owner", f"--file={file}")
     print(f"The database is in {file}. Keep token.key of the data folder with it.")
 
@@ -41,6 +40,6 @@ def restore(file: Annotated[Path, typer.Argument(help="A file of `ocpi-nap db du
 
 def _with_database(program: str, *arguments: str) -> None:
     with database_dsn(load_settings()) as dsn:
-        done = subprocess.run([tool(program), *arguments, dsn], capture_output=True, text=True, check=False)
+        done = subprocess.run([tool(program), *arguments, dsn], capture_output=True, text=True, check=False, umask=0o077)
     if done.returncode:
         raise CliError(f"{program} failed.", *done.stderr.strip().splitlines()[:5])

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import typer
-import uvloop
 
-from ocpi_nap.cli.context import Context, open_context
+from ocpi_nap.cli.context import Context, run
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
@@ -25,17 +23,8 @@ from ocpi_nap.registry.outcomes import NEXT
 from ocpi_nap.store.registry import load_events
 
 platform_app = typer.Typer(help="CPO platforms.", no_args_is_help=True)
-T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The platform's name.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
-
-
-def _run(act: Callable[[Context], Coroutine[Any, Any, T]]) -> T:
-    async def inside() -> T:
-        async with open_context() as context:
-            return await act(context)
-
-    return uvloop.run(inside())
 
 
 @platform_app.command()
@@ -72,7 +61,7 @@ def add(
             print(f"Platform {platform.name} ({platform.environment}) is added with {operators}.")
             print(f"Next: ocpi-nap platform register {platform.name}")
 
-    _run(act)
+    run(act)
 
 
 def setting_pairs(items: list[str] | None) -> dict[str, str]:
@@ -98,7 +87,7 @@ def change(
         versions_url=versions_url, token_encoding=token_encoding, settings=setting_pairs(settings), operators=operator or [],
         without=remove_operator or [],
     )  # fmt: skip
-    _run(lambda context: context.registry.change(name, changed))
+    run(lambda context: context.registry.change(name, changed))
     print(f"{name} is changed.")
 
 
@@ -116,20 +105,20 @@ def register(
         platform = await handshake.register(context.registry, name, force=force, say=print)
         print(f"{name} is {platform.state} with OCPI {platform.version}; its network is pulled as soon as `ocpi-nap serve` runs.")
 
-    _run(act)
+    run(act)
 
 
 @platform_app.command()
 def rotate(name: Name, upgrade: Annotated[bool, typer.Option(help="Take the highest version that both sides have now.")] = False) -> None:
     """Exchange new tokens with the platform."""
-    platform = _run(lambda context: handshake.rotate(context.registry, name, upgrade=upgrade, say=print))
+    platform = run(lambda context: handshake.rotate(context.registry, name, upgrade=upgrade, say=print))
     print(f"{name} has new tokens on both sides, with OCPI {platform.version}.")
 
 
 @platform_app.command()
 def refresh(name: Name) -> None:
     """Read the platform's versions and endpoints again."""
-    changed = _run(lambda context: handshake.refresh_endpoints(context.registry, name))
+    changed = run(lambda context: handshake.refresh_endpoints(context.registry, name))
     print(f"{name}: {'endpoints changed' if changed else 'the endpoints are as before'}.")
 
 
@@ -143,7 +132,7 @@ def set_token(
     if token_b is None and token_c is None:
         raise CliError("--token-b or --token-c is required.")
     made = tokens.generate() if token_b == "new" else None
-    platform = _run(lambda context: static.set_tokens(context.registry, name, token_b=made or token_b, token_c=token_c, say=print))
+    platform = run(lambda context: static.set_tokens(context.registry, name, token_b=made or token_b, token_c=token_c, say=print))
     print(f"{name} is {platform.state} with the given tokens.")
     if made is not None:
         print(made)
@@ -152,34 +141,34 @@ def set_token(
 @platform_app.command()
 def unregister(name: Name) -> None:
     """End the registration, whatever the platform answers."""
-    _run(lambda context: handshake.unregister(context.registry, name, say=print))
+    run(lambda context: handshake.unregister(context.registry, name, say=print))
 
 
 @platform_app.command()
 def pause(name: Name) -> None:
     """Stop pulling the platform; pushes are still taken."""
-    _run(lambda context: context.registry.set_paused(name, True))
+    run(lambda context: context.registry.set_paused(name, True))
     print(f"{name} is paused.")
 
 
 @platform_app.command()
 def resume(name: Name) -> None:
     """Pull the platform again."""
-    _run(lambda context: context.registry.set_paused(name, False))
+    run(lambda context: context.registry.set_paused(name, False))
     print(f"{name} is pulled again.")
 
 
 @platform_app.command()
 def remove(name: Name) -> None:
     """Forget the platform and everything that came over it."""
-    _run(lambda context: context.registry.remove(name))
+    run(lambda context: context.registry.remove(name))
     print(f"{name} and its data are removed.")
 
 
 @platform_app.command("issue-token")
 def issue_token(name: Name) -> None:
     """Print a token A for a registration that the CPO starts."""
-    print(_run(lambda context: context.registry.issue_token(name)))
+    print(run(lambda context: context.registry.issue_token(name)))
 
 
 def _as_dict(platform: Platform) -> dict[str, Any]:
@@ -203,7 +192,7 @@ def show(name: Name, as_json: Json = False) -> None:
         found = await context.registry.platform(name)
         return found, await load_events(context.db, found.id)
 
-    platform, events = _run(read)
+    platform, events = run(read)
     happened = [{"at": format_z(at), "step": step, "message": message} for at, step, message in events]
     advice = (platform.last_error or {}).get("advice") or NEXT[platform.state].format(name)
     if as_json:
@@ -229,7 +218,7 @@ def list_platforms(as_json: Json = False) -> None:
         await recovery.settle(context.registry)
         return await context.registry.platforms()
 
-    platforms = _run(read)
+    platforms = run(read)
     if as_json:
         print(json.dumps([_as_dict(platform) for platform in platforms], ensure_ascii=False, indent=2))
         return
@@ -252,7 +241,7 @@ def pull_now(
             reports = await pull_platform(context, name, full=full, progress=progress.update, confirm=confirm)
         return {module: report.as_dict() for module, report in reports.items()}
 
-    reports = _run(act)
+    reports = run(act)
     if as_json:
         print(json.dumps(reports, indent=2))
     else:

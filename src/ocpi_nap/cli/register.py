@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ocpi_nap.cli.context import database_dsn, load_settings
+from ocpi_nap.cli.context import run_with_database
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.model.register import Fact, written
 from ocpi_nap.registry import register
-from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import list_facts
 
 register_app = typer.Typer(help="The operator register: what OCPI cannot say.", no_args_is_help=True)
@@ -32,15 +30,7 @@ def _author(by: str | None) -> str:
 
 
 def _store(facts: list[tuple[str, Fact]]) -> int:
-    async def act() -> int:
-        with database_dsn(load_settings()) as dsn:
-            db = await Database.open(dsn)
-            try:
-                return await register.store(db, facts)
-            finally:
-                await db.close()
-
-    return asyncio.run(act())
+    return run_with_database(lambda db: register.store(db, facts))
 
 
 @register_app.command("import")
@@ -75,16 +65,7 @@ def show(
         country, party = register.operator_id(operator) if operator else (None, None)
     except ValueError as error:
         raise CliError(f"{error}.") from None
-
-    async def act() -> list[Fact]:
-        with database_dsn(load_settings()) as dsn:
-            db = await Database.open(dsn)
-            try:
-                return await list_facts(db, country, party)
-            finally:
-                await db.close()
-
-    found = asyncio.run(act())
+    found = run_with_database(lambda db: list_facts(db, country, party))
     if as_json:
         print(json.dumps([_as_dict(fact) for fact in found], ensure_ascii=False, indent=1))
         return

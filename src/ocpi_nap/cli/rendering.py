@@ -17,7 +17,7 @@ from fasteners import InterProcessLock
 from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 
-from ocpi_nap.app import DSN_VARIABLE, datex_options
+from ocpi_nap.app import DSN_VARIABLE, datex_options, start_log
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed import fragments
@@ -36,10 +36,11 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import object_path
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
-_KEPT_OUT = Counter("ocpi_nap_datex2_kept_out", "Objects kept out of a DATEX II publication because they would break it.", ["publication"])
+_KEPT_OUT = Counter("ocpi_nap_datex2_kept_out_total", "Objects kept out of a DATEX II publication: they would break it", ["publication"])
 
 
 def _lock(settings: Settings) -> InterProcessLock:
@@ -60,7 +61,7 @@ def prepare(settings: Settings) -> None:
 def run_feed() -> None:
     """Render until told to stop; where another node has the same data folder, that one does it."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_log(settings)
     os.nice(10)  # on a busy machine taking in comes first
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_feed(settings, os.environ[DSN_VARIABLE]))
@@ -99,9 +100,7 @@ async def _sampling(
 async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
     """DATEX II gives time zones as offsets: all are made again within a minute of a change of clocks."""
     known = european_clocks()
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=60)
+    while not await happens(stop, within=60):
         if european_clocks() != known:
             with suppress(psycopg.Error, PoolTimeout):
                 await renderer.forget_clocks()

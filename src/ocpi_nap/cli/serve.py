@@ -8,50 +8,46 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 
-from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, api_options, build_registry
+from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry, start_log
 from ocpi_nap.cli import rendering
-from ocpi_nap.cli.children import children, orphaned
-from ocpi_nap.cli.context import database_dsn, load_settings
+from ocpi_nap.cli.children import KeptAlive, children, orphaned
+from ocpi_nap.cli.context import check_vault, database_server, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
-from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker, address
+from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.mqtt import Publisher
 from ocpi_nap.feed.teller import Teller
-from ocpi_nap.intake.crawl import AlreadyRunning, PullReport, pull
-from ocpi_nap.intake.jobs import CrawlJob, RepairJob, RotateJob, TaskJob, Work, run_jobs
-from ocpi_nap.intake.repair import repair_location
-from ocpi_nap.intake.tasks import run_task
-from ocpi_nap.model.platform import Party, Platform
-from ocpi_nap.ocpi.client import Peer, PeerError
-from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
+from ocpi_nap.intake.jobs import run_jobs
+from ocpi_nap.intake.watch import watch_platforms
+from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 
-log = logging.getLogger(__name__)
 _PUBLISHER_VARIABLE = "_OCPI_NAP_PUBLISHER_URL"
-_HEALTHY_WITHIN = 30
-"""Seconds in which a worker must answer, else it is started again: on a busy machine it takes longer than the usual five to begin."""
+_BEGINNING = 60
+"""Seconds in which a worker must give a sign of life. Until its modules are loaded it gives none: on a busy machine it would be killed
+again and again."""
 
 
 def run(host: str, port: int, workers: int) -> None:
     """Start everything, serve until a signal, stop everything in order."""
     settings = load_settings()
-    try:
-        api_options(settings)
-    except ValueError as error:
-        raise CliError(f"A setting cannot be read: {error}.", "docs/operators.md lists them.") from None
+    _check_folder()
+    check_vault(settings)
     _check_port(host, port)
     # One worker runs in this process, and the server raises the signal that ended it again: what is below must end in order all the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
-        dsn = stack.enter_context(database_dsn(settings))
+        dsn, postgres = stack.enter_context(database_server(settings))
+        if postgres is not None:
+            stack.enter_context(KeptAlive(postgres))
         broker, publisher_url = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
@@ -62,9 +58,16 @@ def run(host: str, port: int, workers: int) -> None:
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
-            timeout_worker_healthcheck=_HEALTHY_WITHIN,
-            ws_max_size=1 << 18, proxy_headers=False,
+            timeout_worker_healthcheck=_BEGINNING, ws_max_size=1 << 18, proxy_headers=False,
         )  # fmt: skip
+
+
+def _check_folder() -> None:
+    """Workers begin by entering the folder: where the user may not, as in root's home, they would die again and again."""
+    try:
+        os.chdir(Path.cwd())
+    except OSError as error:
+        raise CliError(f"The folder that it is started in cannot be entered: {error.strerror}.", "Start it in another one.") from None
 
 
 def _check_port(host: str, port: int) -> None:
@@ -79,10 +82,6 @@ def _check_port(host: str, port: int) -> None:
 def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
     """URL of the broker for readers, and the one to publish with."""
     if settings.mqtt_url is not None:
-        try:
-            address(settings.mqtt_url)
-        except ValueError as error:
-            raise CliError(f"OCPI_NAP_MQTT_URL cannot be used: {error}.", "As in mqtts://user:password@broker.example:8883.") from None
         parts = urlsplit(settings.mqtt_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", settings.mqtt_url
     try:
@@ -93,11 +92,11 @@ def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
 
 
 def run_background() -> None:
-    """The background process: pulls, repairs and the MQTT publisher."""
+    """The background process: pulls, jobs, the event log and the MQTT publisher."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("pgqueuer", "gmqtt"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    start_log(settings)
+    logging.getLogger("pgqueuer").setLevel(logging.WARNING)
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # what goes wrong the publisher says itself, once
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_background(settings, os.environ[DSN_VARIABLE], os.environ[_PUBLISHER_VARIABLE]))
 
@@ -113,11 +112,11 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
         db, publisher_url, qos=settings.mqtt_qos, retain=settings.mqtt_retain, objects=settings.mqtt_objects,
         publish_environments=settings.environments,
     )  # fmt: skip
-    work = Work(crawler(registry), _repairer(registry), _rotator(registry), _due(registry), _tasks(registry))
     tasks = (
         Teller(db, publish_environments=settings.environments).run(stop),
         publisher.run(stop),
-        run_jobs(db, dsn, stop, work, change_days=settings.change_days),
+        run_jobs(db, dsn, stop, RegistryWork(registry), change_days=settings.change_days),
+        watch_platforms(db, stop),
         orphaned(parent, stop),
     )
     try:
@@ -125,74 +124,3 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
     finally:
         await client.close()
         await db.close()
-
-
-def crawler(registry: Registry) -> Callable[[CrawlJob], Awaitable[None]]:
-    """The pull of a platform that is due; where its endpoints answer 404 or 410, they are looked up again (R62)."""
-
-    async def once(platform: Platform, full: bool) -> PullReport:
-        base = await registry.connected_peer(platform)
-
-        def peer(party: Party | None) -> Peer:
-            return registry.peer(platform, base.token, party=party)
-
-        return await pull(registry.db, registry.client, peer, platform, full=full, area=registry.area)
-
-    async def crawl(job: CrawlJob) -> None:
-        platform = await registry.platform_by_id(job.platform_id)
-        if platform is None:
-            return
-        full = job.full or platform.settings.full_only
-        try:
-            reports = await once(platform, full)
-            moved = any(report.http_status in (404, 410) for report in reports.values())
-            if moved and await handshake.refresh_endpoints(registry, platform.name):
-                reports = await once(await registry.platform(platform.name), full)
-        except (RegistryError, AlreadyRunning) as error:
-            log.info("no pull of %s: %s", platform.name, error)
-            return
-        for module, report in reports.items():
-            log.info("pulled %s %s: %s", platform.name, module, report.as_dict())
-
-    return crawl
-
-
-def _repairer(registry: Registry) -> Callable[[RepairJob], Awaitable[None]]:
-    async def repair(job: RepairJob) -> None:
-        platform = await registry.platform_by_id(job.platform_id)
-        if platform is None:
-            return
-        try:
-            peer = await registry.connected_peer(platform)
-            await repair_location(registry.db, registry.client, peer, platform, job.address, area=registry.area)
-        except (RegistryError, PeerError) as error:
-            log.info("location %s of %s could not be fetched: %s", job.address.id, platform.name, error)
-
-    return repair
-
-
-def _due(registry: Registry) -> Callable[[], Awaitable[list[int]]]:
-    async def due() -> list[int]:
-        return await rotation.due(registry)
-
-    return due
-
-
-def _rotator(registry: Registry) -> Callable[[RotateJob], Awaitable[None]]:
-    async def rotate(job: RotateJob) -> None:
-        platform = await registry.platform_by_id(job.platform_id)
-        if platform is None:
-            return
-        try:
-            await handshake.rotate(registry, platform.name)
-        except RegistryError as error:
-            log.warning("the tokens of %s were not rotated: %s", platform.name, error)
-
-    return rotate
-
-
-def _tasks(registry: Registry) -> Callable[[TaskJob], Awaitable[None]]:
-    async def task(job: TaskJob) -> None:
-        await run_task(registry, job.task_id)
-
-    return task

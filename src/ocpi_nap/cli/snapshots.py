@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Annotated, Any
 
 import typer
 
-from ocpi_nap.cli.context import database_dsn, load_settings
+from ocpi_nap.cli.context import load_settings, run_with_database
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.feed.editions import Edition, described
-from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import release_snapshots
 
 snapshots_app = typer.Typer(no_args_is_help=True, help="The whole publications.")
@@ -46,14 +44,5 @@ def _row(edition: Edition) -> dict[str, Any]:
 @snapshots_app.command()
 def release() -> None:
     """Publish what is held back because it has much fewer locations, on all nodes."""
-
-    async def act() -> None:
-        with database_dsn(load_settings()) as dsn:
-            db = await Database.open(dsn)
-            try:
-                await release_snapshots(db)
-            finally:
-                await db.close()
-
-    asyncio.run(act())
+    run_with_database(release_snapshots)
     print("Snapshots that are held back will be published with the next making.")

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
-from ocpi_nap.cli.context import Context, open_context
+from ocpi_nap.cli.context import Context, run
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import ROLES, Account
 from ocpi_nap.web import passwords
 
 user_app = typer.Typer(help="Accounts of the console.", no_args_is_help=True)
-T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The account's name.")]
 RoleName = Annotated[str, typer.Option(help="viewer, operator or admin")]
 _ADDRESS = "command line"
-
-
-def _run(act: Callable[[Context], Coroutine[Any, Any, T]]) -> T:
-    async def inside() -> T:
-        async with open_context() as context:
-            return await act(context)
-
-    return asyncio.run(inside())
 
 
 def _checked_role(role: str) -> str:
@@ -75,7 +64,7 @@ def add(name: Name, role: RoleName = "viewer") -> None:
         if made:
             print(f"Password: {password}")
 
-    _run(act)
+    run(act)
 
 
 @user_app.command()
@@ -90,13 +79,13 @@ def password(name: Name) -> None:
         await sql.note_act(context.db, _ADDRESS, "gave a new password", account.name, _ADDRESS)
         print(f"{account.name} has a new password{f': {new}' if made else '.'}")
 
-    _run(act)
+    run(act)
 
 
 @user_app.command("list")
 def list_users() -> None:
     """All accounts."""
-    for account in _run(lambda context: sql.accounts(context.db)):
+    for account in run(lambda context: sql.accounts(context.db)):
         seen = account.last_sign_in_at.strftime("%Y-%m-%d %H:%M UTC") if account.last_sign_in_at else "never"
         extra = " disabled" if account.disabled else ""
         print(f"{account.name:30} {account.role:10} last sign-in {seen}{extra}")
@@ -113,7 +102,7 @@ def role(name: Name, role: Annotated[str, typer.Argument(help="viewer, operator 
         await sql.note_act(context.db, _ADDRESS, "changed role", account.name, _ADDRESS, {"role": wanted})
         print(f"{account.name} has the role {wanted}.")
 
-    _run(act)
+    run(act)
 
 
 @user_app.command()
@@ -126,4 +115,4 @@ def disable(name: Name, undo: Annotated[bool, typer.Option("--undo", help="Let i
         await sql.note_act(context.db, _ADDRESS, "enabled account" if undo else "disabled account", account.name, _ADDRESS)
         print(f"{account.name} {'may sign in again' if undo else 'is disabled'}.")
 
-    _run(act)
+    run(act)

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
@@ -196,6 +196,10 @@ def _all_metrics() -> bytes:
     """Of all processes of this node, where `serve` has told them a folder to share."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest()
+    for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if not Path(f"/proc/{pid}").exists():  # ended, and perhaps started again under another number
+            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
@@ -354,7 +358,7 @@ def _add_rules(app: FastAPI, db: Database, options: ApiOptions) -> None:
 
 
 class _Measured:
-    """Counts and times answers by path, for /metrics."""
+    """Counts and times answers by route, for /metrics."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -367,7 +371,7 @@ class _Measured:
 
         async def counted(message: Any) -> None:
             if message["type"] == "http.response.start":
-                path = scope["route"].path if "route" in scope and message["status"] != 404 else "unknown"
+                path = getattr(scope.get("route"), "path", "other")  # not that of the request, of which there are as many as locations
                 _SERVED.labels(path, message["status"]).inc()
                 _TOOK.labels(path).observe(time.perf_counter() - started)
             await send(message)

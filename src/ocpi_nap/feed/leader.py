@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
-from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
+
+_AGAIN = 60.0
+"""Seconds until the log says the same again: a broker may be away for days."""
 
 
 class Leader(ABC):
@@ -23,9 +25,10 @@ class Leader(ABC):
         self.db = db
         self.changed = asyncio.Event()
         self._lock, self._channel, self._what = lock, channel, what
+        self._said, self._said_at = "", 0.0
 
     @abstractmethod
-    async def work(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Work on the connection that holds the lock until told to stop; an error ends the turn, and another one is sought."""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -36,14 +39,18 @@ class Leader(ABC):
                 try:
                     await self._lead(stop)
                 except (psycopg.Error, OSError) as error:
-                    log.warning("%s was interrupted: %s", self._what, error)
+                    self._say(str(error))
                 except Exception:
                     log.exception("%s failed", self._what)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1)
+                await happens(stop, within=1)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said or time.monotonic() - self._said_at >= _AGAIN:
+            log.warning("%s was interrupted: %s", self._what, reason)
+            self._said, self._said_at = reason, time.monotonic()
 
     async def _watch(self) -> None:
         async for _ in self.db.listen(self._channel):

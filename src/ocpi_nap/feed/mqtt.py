@@ -22,20 +22,21 @@ import msgspec
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from ocpi_nap.feed.broker import address
 from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.feed.shown import Shown, present, shown
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.store import changes, events
-from ocpi_nap.store.database import Database
+from ocpi_nap.store import events, locks
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import Event
 
 log = logging.getLogger(__name__)
 
 _PUBLISHED = Counter("ocpi_nap_mqtt_published_total", "Messages published")
+_PUBLISHED_AT = Gauge("ocpi_nap_mqtt_published_at", "Unix time when all events were published", multiprocess_mode="livemax")
 _SKIPPED = Counter("ocpi_nap_mqtt_skipped_total", "Messages whose ids cannot stand in a topic, or that are too large")
 READER = "mqtt-events"
 _BATCH = 1000
@@ -47,7 +48,6 @@ _TOLD = 1000
 _LARGEST = 1_000_000
 """Bytes of a message; brokers end the connection over larger ones."""
 _NOTHING = "ocpi-nap/nothing"
-_LEADER = 8416
 _FORBIDDEN = frozenset("/+# \t\r\n\0")
 _text = msgspec.json.encode
 Message = tuple[str | None, bytes]
@@ -121,7 +121,7 @@ class Publisher(Leader):
         self, db: Database, mqtt_url: str, *, qos: int = 0, retain: bool = False, objects: bool = False,
         publish_environments: tuple[str, ...] = ("production", "test"),
     ) -> None:  # fmt: skip
-        super().__init__(db, _LEADER, "event", "publishing on MQTT")
+        super().__init__(db, locks.PUBLISH_MQTT, "event", "publishing on MQTT")
         self._url, self._address = urlsplit(mqtt_url), address(mqtt_url)
         self._qos = qos
         self._retain = retain
@@ -129,12 +129,12 @@ class Publisher(Leader):
         self._environments = list(publish_environments)
         self._left_out: set[tuple[str, str, str]] = set()
 
-    async def work(self, conn: changes.Conn, stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Publish over one connection to the broker."""
         async with self._connected() as link:
             await self._publish_all(conn, link, stop)
 
-    async def _publish_all(self, conn: changes.Conn, link: _Link, stop: asyncio.Event) -> None:
+    async def _publish_all(self, conn: Conn, link: _Link, stop: asyncio.Event) -> None:
         position = await self._resume(conn, link)
         while not stop.is_set():
             self.changed.clear()
@@ -143,17 +143,20 @@ class Publisher(Leader):
             if link.broken.is_set():
                 raise BrokerAway("the connection to the MQTT broker broke")
             if not found:
+                _PUBLISHED_AT.set(time.time())
                 await self._idle(link, stop)
                 continue
             await self._publish(link, found)
             await link.acknowledged()
             position = found[-1].seq
-            await changes.store_position(conn, READER, (0, position))
+            await events.store_read(conn, READER, position)
+            if len(found) < _BATCH:
+                _PUBLISHED_AT.set(time.time())
             await gather(time.monotonic() - began)
 
-    async def _resume(self, conn: changes.Conn, link: _Link) -> int:
+    async def _resume(self, conn: Conn, link: _Link) -> int:
         """The event to go on after. In place of events that are kept no more, what there is now is published."""
-        _, position = await changes.ensure_position(conn, READER)
+        position = await events.read_until(conn, READER)
         cleared, last, _ = await events.bounds(self.db)
         if position >= cleared:
             return position
@@ -161,7 +164,7 @@ class Publisher(Leader):
         async for found in present(self.db, self._environments):
             await self._publish(link, found)
             await link.acknowledged()
-        await changes.store_position(conn, READER, (0, last))
+        await events.store_read(conn, READER, last)
         return last
 
     async def _idle(self, link: _Link, stop: asyncio.Event) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -30,6 +29,7 @@ from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import Event
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -193,8 +193,7 @@ class Hub:
             self._end_stuck(now)
             self._wake()
         if not events:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), 1)
+            await happens(changed, within=1)
         elif len(events) < _PAGE:
             await asyncio.sleep(_GATHER)
         return beat

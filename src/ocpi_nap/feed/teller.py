@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
+from prometheus_client import Gauge
 
 from ocpi_nap.feed.leader import Leader
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
-from ocpi_nap.store.database import Database
+from ocpi_nap.store import locks
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
+from ocpi_nap.store.feed import HIDDEN_STATUSES
+from ocpi_nap.waiting import happens
 
+_WRITTEN_AT = Gauge("ocpi_nap_events_written_at", "Unix time when events of all that was committed were written",
+                    multiprocess_mode="livemax")  # fmt: skip
 _BATCH = 2000
-_LEADER = 8417
-_HIDDEN_STATUS = frozenset({"REMOVED", "PLANNED"})
 
 
 class _Coordinates(msgspec.Struct):
@@ -124,7 +127,7 @@ class Draft:
         """Tell a status, unless the EVSE is not seen, or its appearance told this very status."""
         place = self.told.get(row.location_pk or 0)
         told = place.evses.get(row.uid_key or "") if place else None
-        if place is None or told is None or row.status in _HIDDEN_STATUS:
+        if place is None or told is None or row.status in HIDDEN_STATUSES:
             return
         if told[1] is not None:
             if includes(told[1], row.xid):
@@ -146,7 +149,7 @@ def _needs_look(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     if row.kind != "status":
         return True
     place = told.get(row.location_pk or 0)
-    return place is None or row.uid_key not in place.evses or row.status in _HIDDEN_STATUS
+    return place is None or row.uid_key not in place.evses or row.status in HIDDEN_STATUSES
 
 
 def _told(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
@@ -159,14 +162,14 @@ class Teller(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
-        super().__init__(db, _LEADER, "feed", "writing events")
+        super().__init__(db, locks.TELL_EVENTS, "feed", "writing events")
         self._environments = list(publish_environments)
         self._registry_seen: str | None = None
         """Snapshot of the last look at operators and platforms: what it includes needs no other look."""
         self._tariffs_seen: dict[int, str] = {}
         """Snapshots in which such looks told tariffs: changes of theirs that these include are told."""
 
-    async def work(self, conn: sql.Conn, stop: asyncio.Event) -> None:
+    async def work(self, conn: Conn, stop: asyncio.Event) -> None:
         """Tell what changed, a batch at a time."""
         while not stop.is_set():
             self.changed.clear()
@@ -174,8 +177,7 @@ class Teller(Leader):
             if await self._batch(conn):
                 await gather(time.monotonic() - began)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), 1)
+            await happens(self.changed, within=1)
 
     async def catch_up(self) -> None:
         """Write everything that is committed now (tests and tools; the caller knows that nobody else writes)."""
@@ -183,7 +185,7 @@ class Teller(Leader):
             while await self._batch(conn):
                 pass
 
-    async def _batch(self, conn: sql.Conn) -> bool:
+    async def _batch(self, conn: Conn) -> bool:
         """One step; False when nothing was to do."""
         head = await sql.head(conn)
         if not head.started:
@@ -191,12 +193,15 @@ class Teller(Leader):
             return True
         rows = await sql.next_changes(conn, (head.xid, head.id), _BATCH)
         if not rows:
+            _WRITTEN_AT.set(time.time())
             return False
         first = next((i for i, row in enumerate(rows) if self._unseen(row)), len(rows))
         if first == 0:
             await self._registry(conn, rows[0])
         else:
             await self._tell(conn, rows[:first])
+            if first == len(rows) < _BATCH:
+                _WRITTEN_AT.set(time.time())
         return True
 
     def _unseen(self, row: ChangeRow) -> bool:
@@ -212,7 +217,7 @@ class Teller(Leader):
         self._tariffs_seen.pop(row.tariff_pk, None)
         return True
 
-    async def _tell(self, conn: sql.Conn, rows: Sequence[ChangeRow]) -> None:
+    async def _tell(self, conn: Conn, rows: Sequence[ChangeRow]) -> None:
         """Statuses and objects, in order."""
         async with conn.transaction():
             await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -234,13 +239,13 @@ class Teller(Leader):
             head.xid, head.id = rows[-1].xid, rows[-1].id
             await self._finish(conn, head, draft)
 
-    async def _finish(self, conn: sql.Conn, head: Head, draft: Draft) -> None:
+    async def _finish(self, conn: Conn, head: Head, draft: Draft) -> None:
         shown = [draft.told[pk] for pk in sorted(draft.touched) if pk in draft.told]
         await sql.tell_locations(conn, shown, [pk for pk in draft.touched if pk not in draft.told])
         await sql.write(conn, head, draft.events)
         await sql.advance(conn, head)
 
-    async def _tariffs(self, conn: sql.Conn, pks: list[int]) -> dict[int, list[Event]]:
+    async def _tariffs(self, conn: Conn, pks: list[int]) -> dict[int, list[Event]]:
         """Events of tariffs; what was told of them is brought up to date."""
         if not pks:
             return {}
@@ -261,7 +266,7 @@ class Teller(Leader):
         await sql.tell_tariffs(conn, {pk: key for pk, key in shown.items() if pk not in told}, hidden)
         return events
 
-    async def _registry(self, conn: sql.Conn, row: ChangeRow | None) -> None:
+    async def _registry(self, conn: Conn, row: ChangeRow | None) -> None:
         """Operators or platforms changed (or the log begins): look at whatever that shows or hides.
 
         In transactions of their own: each tells the difference to what was told, so after a crash the rest follows. What goes is

@@ -12,8 +12,7 @@ from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.tariffs import merge_tariff
 from ocpi_nap.ocpi.errors import Internal, NotAuthenticated, OcpiError
 from ocpi_nap.store import network
-from ocpi_nap.store.database import OUTAGES, Database
-from ocpi_nap.store.network import Conn
+from ocpi_nap.store.database import OUTAGES, Conn, Database
 from ocpi_nap.store.registry import tokens_that_hold
 from ocpi_nap.store.rows import Change, LocationKey, LocationRow, TariffRow
 

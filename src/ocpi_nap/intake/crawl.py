@@ -28,7 +28,7 @@ from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.ocpi.pages import LARGEST_OBJECT, Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
-from ocpi_nap.store import crawls
+from ocpi_nap.store import crawls, locks
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import note_pull
@@ -43,6 +43,8 @@ _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
 _WRITERS = 2
 """Transactions under way at once: the database works while the next objects are prepared."""
+_ISSUES = 2000
+"""Issues that are written together: a long pull of odd objects must not hold more of them than the log takes."""
 NOT_IN_PULL = "not in full pull"
 _TOO_LARGE = Issue("", "too_large", f"larger than {LARGEST_OBJECT} bytes")
 _NOT_PROCESSED = Issue("", "not_processed", "could not be processed: the log of the NAP tells more")
@@ -100,12 +102,12 @@ async def pull(
     """
     issues = IssueLog(db)
     async with db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(8413, %s)", (platform.id,))).fetchone()
+        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.PULL, platform.id))).fetchone()
         if not row or not row[0]:
             if on_wait is None:
                 raise AlreadyRunning(f"a pull of {platform.name} is already running")
             on_wait()
-            await conn.execute("SELECT pg_advisory_lock(8413, %s)", (platform.id,))
+            await conn.execute("SELECT pg_advisory_lock(%s, %s)", (locks.PULL, platform.id))
         try:
             await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
@@ -125,7 +127,7 @@ async def pull(
             return reports
         finally:
             await issues.flush()
-            await conn.execute("SELECT pg_advisory_unlock(8413, %s)", (platform.id,))
+            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.PULL, platform.id))
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:
@@ -203,6 +205,7 @@ class _Crawl:
                 self.counts.pages = page.number
                 for item, digest in page.items:
                     await self._take(item, digest)
+                await self.issues.flush(least=_ISSUES)
                 self._tell(crawler.total)
             await self._finish_writing()
             complete = True
@@ -347,6 +350,7 @@ class _Crawl:
                 self.counts.unchanged += 1
             self.counts.issues += len(operation.issues)
             self.issues.add(self.platform.id, operation.object_path, operation.issues)
+        await self.issues.flush(least=_ISSUES)
         await self.db.notify("feed", "")
 
     def _refuse(self, object_path: str, problems: list[Issue]) -> None:

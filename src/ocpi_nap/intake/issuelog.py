@@ -10,23 +10,12 @@ from datetime import UTC, datetime
 
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.issues import add_issues
 
 log = logging.getLogger(__name__)
 
 _MOST = 20_000
-"""Different records held before they are written; a flood beyond that is counted in the log only."""
-
-_UPSERT = """
-INSERT INTO issue AS i (platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
-SELECT t.* FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[],
-                     %s::timestamptz[], %s::timestamptz[], %s::bigint[])
-    AS t(platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
-  JOIN platform p ON p.id = t.platform_id
- ORDER BY t.platform_id, t.object, t.path, t.rule
-ON CONFLICT (platform_id, object, path, rule) DO UPDATE
-   SET message = excluded.message, sample = excluded.sample, refused = excluded.refused, last_seen = excluded.last_seen,
-       count = i.count + excluded.count
-"""
+"""Different records held before they are written; of a flood beyond that the log says only how many there were."""
 
 
 @dataclass(slots=True)
@@ -48,6 +37,7 @@ class IssueLog:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._records: dict[tuple[int, str, str, str], _Record] = {}
+        self._left_out = 0
 
     def add(self, platform_id: int, object_path: str, issues: Iterable[Issue], *, refused: bool = False) -> None:
         """Count the issues of one object."""
@@ -59,9 +49,16 @@ class IssueLog:
                 record.count, record.last_seen, record.issue, record.refused = record.count + 1, now, issue, refused
             elif len(self._records) < _MOST:
                 self._records[key] = _Record(issue, refused, now, now)
+            else:
+                self._left_out += 1
 
-    async def flush(self) -> None:
-        """Write what has come together; on a database failure it is kept for the next time."""
+    async def flush(self, *, least: int = 0) -> None:
+        """Write what has come together, if it is so much; on a database failure it is kept for the next time."""
+        if len(self._records) < least:
+            return
+        if self._left_out:
+            log.warning("%d issues were left out: too many different ones came at once", self._left_out)
+            self._left_out = 0
         if not self._records:
             return
         records, self._records = self._records, {}
@@ -70,7 +67,7 @@ class IssueLog:
             for key, r in records.items()
         ]
         try:
-            await self._db.execute(_UPSERT, tuple(list(column) for column in zip(*values, strict=True)))
+            await add_issues(self._db, values)
         except Exception:
             log.exception("%d issue records could not be written", len(records))
             if len(self._records) < _MOST:

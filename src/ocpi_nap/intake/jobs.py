@@ -11,23 +11,23 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import psycopg
 from pgqueuer import PgQueuer, PsycopgDriver, Queries
 from pgqueuer.models import Job
+from psycopg_pool import PoolTimeout
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
-from ocpi_nap.store import events
-from ocpi_nap.store.activity import count_operators, forget_old_pushes
+from ocpi_nap.store import events, locks
+from ocpi_nap.store.activity import count_operators, forget_old_jobs, forget_old_pushes
 from ocpi_nap.store.crawls import take_due
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.registry import end_publication
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +38,28 @@ _SLOW_AFTER = 300.0
 _MOST_SLOW = 32
 _MOST_REPAIRS = 1000
 """Repairs of one platform that wait; what is over that, the next full pull brings."""
+_ROUNDS_A_MINUTE = 60
+_PATIENCE = 5.0
+"""Seconds for jobs to end when the process shall."""
 
 
 class CrawlJob(msgspec.Struct, frozen=True):
+    """A pull that is due."""
+
     platform_id: int
     full: bool
 
 
 class RepairJob(msgspec.Struct, frozen=True):
+    """One Location to fetch."""
+
     platform_id: int
     address: NodeKey
 
 
 class RotateJob(msgspec.Struct, frozen=True):
+    """A platform whose tokens are to be renewed."""
+
     platform_id: int
 
 
@@ -60,32 +69,32 @@ class TaskJob(msgspec.Struct, frozen=True):
     task_id: int
 
 
-@dataclass(frozen=True)
-class Work:
-    """What the queued jobs do; given by the composition root."""
+class Work(Protocol):
+    """What the queued jobs do (`intake.work`)."""
 
-    crawl: Callable[[CrawlJob], Awaitable[None]]
-    repair: Callable[[RepairJob], Awaitable[None]]
-    rotate: Callable[[RotateJob], Awaitable[None]]
-    rotations_due: Callable[[], Awaitable[list[int]]]
-    """Platforms whose tokens are to be renewed."""
-    task: Callable[[TaskJob], Awaitable[None]]
+    async def crawl(self, job: CrawlJob) -> None: ...
+    async def repair(self, job: RepairJob) -> None: ...
+    async def rotate(self, job: RotateJob) -> None: ...
+    async def task(self, job: TaskJob) -> None: ...
+    async def rotations_due(self) -> list[int]:
+        """Platforms whose tokens are to be renewed."""
+        ...
 
 
-async def ensure_queue(connection: psycopg.AsyncConnection[Any]) -> None:
+async def ensure_queue(connection: Conn) -> None:
     """Install PgQueuer's tables where they are missing, one process at a time."""
     queries = Queries(PsycopgDriver(connection))
     if await queries.has_table("pgqueuer"):
         return
-    await connection.execute("SELECT pg_advisory_lock(8414)")
+    await connection.execute("SELECT pg_advisory_lock(%s)", (locks.JOB_QUEUE,))
     try:
         if not await queries.has_table("pgqueuer"):
             await queries.install()
     finally:
-        await connection.execute("SELECT pg_advisory_unlock(8414)")
+        await connection.execute("SELECT pg_advisory_unlock(%s)", (locks.JOB_QUEUE,))
 
 
-async def connect(dsn: str) -> psycopg.AsyncConnection[Any]:
+async def connect(dsn: str) -> Conn:
     """A connection for PgQueuer, its tables installed."""
     connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
     await ensure_queue(connection)
@@ -103,12 +112,10 @@ class RepairQueue:
         job = RepairJob(platform_id, NodeKey(address.country_code.upper(), address.party_id.upper(), address.id))
         name = f"repair/{platform_id}/{job.address.country_code}/{job.address.party_id}/{job.address.id}"
         try:
-            async with self._db.connection() as connection:
-                await Queries(PsycopgDriver(connection)).enqueue(
-                    "repair", msgspec.json.encode(job), 1, dedupe_key=name[:250], on_conflict="skip"
-                )
+            async with self._db.connection() as conn:
+                await _enqueue(conn, "repair", job, name, priority=1)
         except Exception:
-            log.exception("a repair could not be queued")
+            log.exception("the repair of location %s of platform %d could not be queued", address.id, platform_id)
 
 
 def next_due(settings: dict[str, Any], full: bool) -> timedelta:
@@ -186,7 +193,19 @@ class Repairs:
 
 
 async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, change_days: int) -> None:
-    """Work until ``stop`` is set: hand out what is due every second, and run queued jobs."""
+    """Work until ``stop`` is set: hand out what is due every second, and run queued jobs. Without the database it waits for it."""
+    counting = asyncio.create_task(_count(db, stop))
+    while not stop.is_set():
+        try:
+            await _run_queue(db, dsn, stop, work, change_days)
+        except Exception as error:  # whatever PgQueuer makes of a connection that broke: it does not connect again by itself
+            log.warning("the queue of jobs was interrupted: %s", error or type(error).__name__)
+            await happens(stop, within=1)
+    await counting
+
+
+async def _run_queue(db: Database, dsn: str, stop: asyncio.Event, work: Work, change_days: int) -> None:
+    """Until ``stop``, or an error of the connection on which PgQueuer works."""
     connection = await connect(dsn)
     queuer = PgQueuer(PsycopgDriver(connection))
 
@@ -209,28 +228,31 @@ async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, c
         await work.task(msgspec.json.decode(job.payload or b"", type=TaskJob))
 
     worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
+    scheduling = asyncio.create_task(_schedule(db, stop, work, change_days))
     try:
-        await _schedule(db, queuer, stop, work, change_days)
+        await asyncio.wait({worker, scheduling}, return_when=asyncio.FIRST_COMPLETED)
+        if worker.done() and not stop.is_set():
+            await worker
     finally:
+        scheduling.cancel()
         queuer.shutdown.set()
-        with suppress(asyncio.TimeoutError, Exception):
-            await asyncio.wait_for(worker, 5)
+        await asyncio.wait({worker, scheduling}, timeout=_PATIENCE)
+        worker.cancel()
+        await asyncio.gather(worker, scheduling, return_exceptions=True)
         await crawls.close()
         await repairs.close()
         await connection.close()
 
 
-async def _schedule(db: Database, queuer: PgQueuer, stop: asyncio.Event, work: Work, change_days: int) -> None:
-    round_number, counting = 0, asyncio.create_task(_count(db, stop))
+async def _schedule(db: Database, stop: asyncio.Event, work: Work, change_days: int) -> None:
+    round_number = 0
     while not stop.is_set():
         try:
-            await _hand_out(db, queuer, work, round_number, change_days)
+            await _hand_out(db, work, round_number, change_days)
             round_number += 1
-        except psycopg.Error as error:
+        except (psycopg.Error, PoolTimeout) as error:
             log.warning("the schedule could not be read: %s", error)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(stop.wait(), 1.0)
-    await counting
+        await happens(stop, within=1)
 
 
 async def _count(db: Database, stop: asyncio.Event) -> None:
@@ -239,23 +261,29 @@ async def _count(db: Database, stop: asyncio.Event) -> None:
         started = time.monotonic()
         try:
             await count_operators(db)
-        except psycopg.Error as error:
+        except (psycopg.Error, PoolTimeout) as error:
             log.warning("what operators have could not be counted: %s", error)
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(stop.wait(), max(30.0, 50 * (time.monotonic() - started)))
+        await happens(stop, within=max(30.0, 50 * (time.monotonic() - started)))
 
 
-async def _hand_out(db: Database, queuer: PgQueuer, work: Work, round_number: int, change_days: int) -> None:
+async def _hand_out(db: Database, work: Work, round_number: int, change_days: int) -> None:
     """Every second what is due to be crawled; rarer things every minute and every hour."""
-    queries = queuer.qm.queries
-    for platform_id, full in await take_due(db, next_due):
-        payload = msgspec.json.encode(CrawlJob(platform_id, full))
-        await queries.enqueue("crawl", payload, 0, dedupe_key=f"crawl/{platform_id}/{full}", on_conflict="skip")
-    if round_number % 60 == 0:
+    async with db.transaction() as conn:
+        for platform_id, full in await take_due(conn, next_due):
+            await _enqueue(conn, "crawl", CrawlJob(platform_id, full), f"crawl/{platform_id}/{full}")
+    if round_number % _ROUNDS_A_MINUTE == 0:
         await end_publication(db, datetime.now(UTC) - timedelta(minutes=3))
-        for platform_id in await work.rotations_due():
-            payload = msgspec.json.encode(RotateJob(platform_id))
-            await queries.enqueue("rotate", payload, 0, dedupe_key=f"rotate/{platform_id}", on_conflict="skip")
-    if round_number % 3600 == 0:
+        due = await work.rotations_due()
+        async with db.connection() as conn:
+            for platform_id in due:
+                await _enqueue(conn, "rotate", RotateJob(platform_id), f"rotate/{platform_id}")
+    if round_number % (60 * _ROUNDS_A_MINUTE) == 0:
         await forget_old_pushes(db)
+        await forget_old_jobs(db)
         await events.clear(db, change_days)
+
+
+async def _enqueue(conn: Conn, entrypoint: str, job: msgspec.Struct, once: str, *, priority: int = 0) -> None:
+    """Queue a job unless the same one (``once``) waits already."""
+    queries = Queries(PsycopgDriver(conn))
+    await queries.enqueue(entrypoint, msgspec.json.encode(job), priority, dedupe_key=once[:250], on_conflict="skip")

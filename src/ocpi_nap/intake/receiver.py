@@ -20,6 +20,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, NotAuthenticated, NotFound, OcpiError, UnknownLocation
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
 from ocpi_nap.ocpi.versions import VERSIONS, Version, keyed_as
+from ocpi_nap.ocpi.versions.enums import STATUS
 from ocpi_nap.store import network
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.rows import LocationKey, StatusPatch
@@ -27,7 +28,6 @@ from ocpi_nap.store.rows import LocationKey, StatusPatch
 Repair = Callable[[int, NodeKey], Awaitable[None]]
 """Queues a pull of the single Location that a push spoke of and we do not hold (D6)."""
 
-_STATUSES = frozenset(("AVAILABLE", "BLOCKED", "CHARGING", "INOPERATIVE", "OUTOFORDER", "PLANNED", "REMOVED", "RESERVED", "UNKNOWN"))
 _STATUS_MEMBERS = ({"status", "last_updated"}, {"status"})
 _LITERAL_NOTHING = frozenset(("null", "undefined", ""))
 
@@ -226,7 +226,7 @@ def _status_patch(operation: Operation) -> StatusPatch | None:
     if operation.level != "evse" or raw.keys() not in _STATUS_MEMBERS:
         return None
     status, sent = raw["status"], raw.get("last_updated")
-    if not isinstance(status, str) or status not in _STATUSES:
+    if not isinstance(status, str) or status not in STATUS:
         return None
     moment, rule = timestamps.parse(sent, timestamps.zone(context.settings.naive_timezone))
     if rule is not None and sent != "":

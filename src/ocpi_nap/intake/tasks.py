@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from pgqueuer import PsycopgDriver, Queries
 
-from ocpi_nap.intake.crawl import ModuleReport, pull
+from ocpi_nap.intake.crawl import ModuleReport
 from ocpi_nap.intake.jobs import TaskJob, ensure_queue
-from ocpi_nap.model.platform import CONNECTED, Party, Platform
-from ocpi_nap.ocpi.client import Peer
+from ocpi_nap.intake.pulling import pull_platform
+from ocpi_nap.model.platform import CONNECTED, Platform
 from ocpi_nap.registry import Registry, RegistryError, handshake
 from ocpi_nap.store import tasks as sql
 from ocpi_nap.store.tasks import Kind, Task
@@ -118,18 +118,10 @@ async def _do(registry: Registry, platform: Platform, task: Task, telling: _Tell
 
 
 async def _pull(registry: Registry, platform: Platform, telling: _Telling, *, full: bool, confirm: bool) -> None:
-    base = await registry.connected_peer(platform)
-
-    def peer(party: Party | None) -> Peer:
-        return registry.peer(platform, base.token, party=party)
-
     def waiting() -> None:
         telling.say("Another pull is under way; waiting for its end")
 
-    reports = await pull(
-        registry.db, registry.client, peer, platform, full=full, progress=telling.count, confirm=confirm, on_wait=waiting,
-        area=registry.area,
-    )  # fmt: skip
+    reports = await pull_platform(registry, platform, full=full, progress=telling.count, confirm=confirm, on_wait=waiting)
     for module, report in reports.items():
         telling.count(module, report)
     broken = next(((module, report) for module, report in reports.items() if not report.complete), None)

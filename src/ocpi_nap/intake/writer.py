@@ -13,7 +13,7 @@ from ocpi_nap.intake.batches import Outcome, write_documents
 from ocpi_nap.intake.operations import Operation
 from ocpi_nap.ocpi.errors import Internal, OcpiError, Unavailable
 from ocpi_nap.store import network
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import OUTAGES, Database
 from ocpi_nap.store.network import PatchResult
 from ocpi_nap.store.rows import StatusPatch
 
@@ -74,7 +74,7 @@ class Lane(Generic[T, R]):
 
     async def _settle_failure(self, batch: list[tuple[T, asyncio.Future[R]]], error: Exception) -> None:
         """The database is away: 503 for all. Otherwise one item is to blame: write them one by one, so only it fails."""
-        away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | TimeoutError)
+        away = isinstance(error, (*OUTAGES, TimeoutError))
         log.error("a batch of %d writes failed: %s", len(batch), error)
         for item, future in batch:
             if future.done():

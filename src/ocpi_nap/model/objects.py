@@ -21,17 +21,23 @@ class Node(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class DisplayText(Node):
+    """OCPI DisplayText: a text, and its language (ISO 639-1)."""
+
     language: str | None = None
     text: str | None = None
 
 
 class GeoLocation(Node):
+    """OCPI GeoLocation, and AdditionalGeoLocation with its name: degrees (WGS 84)."""
+
     latitude: float | None = None
     longitude: float | None = None
     name: DisplayText | None = None
 
 
 class Image(Node):
+    """OCPI Image; width and height in pixels."""
+
     url: str | None = None
     thumbnail: str | None = None
     category: str | None = None
@@ -41,22 +47,30 @@ class Image(Node):
 
 
 class BusinessDetails(Node):
+    """OCPI BusinessDetails."""
+
     name: str | None = None
     website: str | None = None
     logo: Image | None = None
 
 
 class EnergySource(Node):
+    """OCPI EnergySource: a share of the mix, in percent."""
+
     source: str | None = None
     percentage: Decimal | None = None
 
 
 class EnvironmentalImpact(Node):
+    """OCPI EnvironmentalImpact; the amount in grams a kWh."""
+
     category: str | None = None
     amount: Decimal | None = None
 
 
 class EnergyMix(Node):
+    """OCPI EnergyMix."""
+
     is_green_energy: bool | None = None
     energy_sources: list[EnergySource] = []
     environ_impact: list[EnvironmentalImpact] = []
@@ -65,17 +79,23 @@ class EnergyMix(Node):
 
 
 class RegularHours(Node):
+    """OCPI RegularHours: weekday from 1 (Monday) to 7, times ``HH:MM`` of the location's own clock."""
+
     weekday: int | None = None
     period_begin: str | None = None
     period_end: str | None = None
 
 
 class ExceptionalPeriod(Node):
+    """OCPI ExceptionalPeriod."""
+
     period_begin: datetime | None = None
     period_end: datetime | None = None
 
 
 class Hours(Node):
+    """OCPI Hours: round the clock, or the regular hours, each with its exceptions."""
+
     twentyfourseven: bool | None = None
     regular_hours: list[RegularHours] = []
     exceptional_openings: list[ExceptionalPeriod] = []
@@ -83,12 +103,16 @@ class Hours(Node):
 
 
 class StatusSchedule(Node):
+    """OCPI StatusSchedule: a status that is planned; without an end, until further notice."""
+
     period_begin: datetime | None = None
     period_end: datetime | None = None
     status: str | None = None
 
 
 class PublishTokenType(Node):
+    """OCPI PublishTokenType: who may be shown a Location that is not public."""
+
     uid: str | None = None
     type: str | None = None
     visual_number: str | None = None
@@ -97,6 +121,8 @@ class PublishTokenType(Node):
 
 
 class Parking(Node):
+    """OCPI 2.3.0 Parking: weight in kilograms, lengths, heights and widths in centimetres, time limit in minutes."""
+
     id: str | None = None
     physical_reference: str | None = None
     vehicle_types: list[str] = []
@@ -121,11 +147,15 @@ class Parking(Node):
 
 
 class EvseParking(Node):
+    """OCPI 2.3.0 EVSEParking: which of the Location's parking places an EVSE serves."""
+
     parking_id: str | None = None
     evse_position: str | None = None
 
 
 class Connector(Node):
+    """OCPI Connector: volts, amperes, watts."""
+
     id: str = ""
     standard: str | None = None
     format: str | None = None
@@ -144,8 +174,15 @@ class Connector(Node):
     modified_at: datetime | None = None  # † ours
     source_last_updated: datetime | None = None  # † what the source sent for this connector
 
+    @property
+    def power(self) -> int | Decimal | None:
+        """Watts as sent, else derived."""
+        return self.derived_power if self.max_electric_power is None else self.max_electric_power
+
 
 class Evse(Node):
+    """OCPI EVSE. In the database the status, and the times of its source, stand apart from the document."""
+
     uid: str = ""
     evse_id: str | None = None
     evse_id_normal: str | None = None  # † CC*PPP*E…, where evse_id spells it otherwise
@@ -166,6 +203,8 @@ class Evse(Node):
 
 
 class Location(Node):
+    """OCPI Location; ``location_type_211`` is the type as 2.1.1 has it, where ``parking_type`` cannot say the same."""
+
     country_code: str | None = None
     party_id: str | None = None
     id: str = ""
@@ -200,11 +239,15 @@ class Location(Node):
 
 
 class Price(Node):
+    """OCPI Price, in the tariff's currency."""
+
     before_taxes: Decimal | None = None
     after_taxes: Decimal | None = None
 
 
 class PriceComponent(Node):
+    """OCPI PriceComponent: price a kWh, hour or session, VAT in percent, step size in Wh or seconds."""
+
     type: str | None = None
     price: Decimal | None = None
     vat: Decimal | None = None
@@ -212,6 +255,8 @@ class PriceComponent(Node):
 
 
 class TariffRestrictions(Node):
+    """OCPI TariffRestrictions: dates and times of the location's own clock; kWh, amperes of all phases together, kilowatts, seconds."""
+
     start_time: str | None = None
     end_time: str | None = None
     start_date: str | None = None
@@ -229,11 +274,15 @@ class TariffRestrictions(Node):
 
 
 class TariffElement(Node):
+    """OCPI TariffElement."""
+
     price_components: list[PriceComponent] = []
     restrictions: TariffRestrictions | None = None
 
 
 class Tariff(Node):
+    """OCPI Tariff; its times are those between which it is valid."""
+
     country_code: str | None = None
     party_id: str | None = None
     id: str = ""

@@ -70,6 +70,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def party(self) -> Party:
+        """(country code, party id)."""
         return (self.country_code, self.party_id)
 
 
@@ -96,6 +97,7 @@ class Platform(msgspec.Struct, kw_only=True):
 
     @property
     def party(self) -> Party:
+        """PLATFORM_COUNTRY_CODE and PLATFORM_PARTY_ID."""
         return (self.country_code, self.party_id)
 
     @property

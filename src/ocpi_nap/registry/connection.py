@@ -14,6 +14,7 @@ from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry.service import Registry, announced_operators, with_details
 from ocpi_nap.store import registry as sql
 from ocpi_nap.store.crawls import read_anew
+from ocpi_nap.store.database import Conn
 from ocpi_nap.store.keys import rekey
 
 
@@ -59,7 +60,7 @@ async def store_connection(
     registry.epoch.end()
 
 
-async def _use(conn: sql.Conn, token_id: int) -> None:
+async def _use(conn: Conn, token_id: int) -> None:
     """Of two requests with one token A the first ends it; the row stays, to tell a caller who uses it again (I-5)."""
     cursor = await conn.execute(
         "UPDATE token SET expires_at = CASE kind WHEN 'A' THEN now() ELSE expires_at END"
@@ -69,7 +70,7 @@ async def _use(conn: sql.Conn, token_id: int) -> None:
         raise NotAuthenticated("this token was used already")
 
 
-async def replace_tokens(conn: sql.Conn, platform: Platform, token_b: str | None) -> None:
+async def replace_tokens(conn: Conn, platform: Platform, token_b: str | None) -> None:
     """Token B as the one they use from now on; what they used before stays a while (D18), an unused token A goes."""
     await conn.execute("DELETE FROM token WHERE platform_id = %s AND kind = 'A' AND expires_at IS NULL", (platform.id,))
     if token_b is None:
@@ -89,7 +90,7 @@ async def replace_tokens(conn: sql.Conn, platform: Platform, token_b: str | None
         await sql.add_token(conn, platform.id, "B", "active", digest)
 
 
-async def _store_operators(conn: sql.Conn, platform: Platform, roles: list[dict[str, Any]]) -> None:
+async def _store_operators(conn: Conn, platform: Platform, roles: list[dict[str, Any]]) -> None:
     """Logos, announced operators where they are accepted, and what differs from the record (R71)."""
     announced = {role_party(role) for role in roles}
     unannounced = [operator.id for operator in platform.operators if operator.source == "configured" and operator.party not in announced]

@@ -12,6 +12,7 @@ from ocpi_nap.ocpi.client import Peer, PeerError, unauthorised
 from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
 from ocpi_nap.registry.outcomes import RegistryError, advice
 from ocpi_nap.registry.service import Registry
+from ocpi_nap.store import locks
 from ocpi_nap.store import registry as sql
 
 EXCHANGE_TIMEOUT = 90.0  # R86: the platform makes two calls to us inside our POST or PUT
@@ -23,13 +24,13 @@ Say = Callable[[str], None]
 async def alone(registry: Registry, platform: Platform) -> AsyncIterator[None]:
     """One handshake of a platform at a time; the lock goes with the process if that dies."""
     async with registry.db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (sql.HANDSHAKE_LOCK, platform.id))).fetchone()
+        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.HANDSHAKE, platform.id))).fetchone()
         if not row or not row[0]:
             raise RegistryError(f"A handshake with {platform.name} is under way already.", advice="Wait for its end, then try again.")
         try:
             yield
         finally:
-            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (sql.HANDSHAKE_LOCK, platform.id))
+            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.HANDSHAKE, platform.id))
 
 
 async def find(registry: Registry, platform: Platform, token: str, *, only: str | None = None) -> Discovered:

@@ -6,7 +6,7 @@ from ocpi_nap.model.platform import CONNECTED, State
 from ocpi_nap.registry.outcomes import RegistryError, interrupted
 from ocpi_nap.registry.service import Registry
 from ocpi_nap.store import registry as sql
-from ocpi_nap.store.registry import Conn
+from ocpi_nap.store.database import Conn
 
 
 async def settle(registry: Registry) -> None:

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from ocpi_nap.model import ids
 from ocpi_nap.model.areas import Area
-from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
+from ocpi_nap.model.platform import CONNECTED, Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.credentials import OwnIdentity, role_party
@@ -132,7 +132,7 @@ class Registry:
     async def issue_token(self, name: str) -> str:
         """A token A for a registration that the CPO starts; an earlier unused one ends (R87)."""
         platform = await self.platform(name)
-        if platform.state in ("registered", "registered-unverified"):
+        if platform.state in CONNECTED:
             raise RegistryError(f"{name} is registered.", advice="`ocpi-nap platform unregister` first.")
         token = tokens.generate()
         async with self.db.transaction() as conn:
@@ -184,7 +184,7 @@ class Registry:
     async def connected_peer(self, platform: Platform) -> Peer:
         """How to call a registered platform; raises RegistryError when it is not."""
         token = await self.outbound(platform, "c")
-        if token is None or platform.state not in ("registered", "registered-unverified"):
+        if token is None or platform.state not in CONNECTED:
             raise RegistryError(f"{platform.name} is not registered (state {platform.state}).",
                                 advice=f"`ocpi-nap platform register {platform.name}` first.")  # fmt: skip
         return self.peer(platform, token)

@@ -34,6 +34,7 @@ class SimulatedOperator:
 
     @property
     def id(self) -> str:
+        """``FI*ABC``."""
         return f"{self.country_code}*{self.party_id}"
 
 

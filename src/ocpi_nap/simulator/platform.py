@@ -89,6 +89,7 @@ class SimulatedPlatform:
 
     @property
     def versions_url(self) -> str:
+        """What a NAP is given."""
         return f"{self.url}/ocpi/versions"
 
     async def __aenter__(self) -> SimulatedPlatform:

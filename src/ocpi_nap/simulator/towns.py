@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Town:
+    """A town: degrees (WGS 84) of its centre, inhabitants in thousands."""
+
     name: str
     latitude: float
     longitude: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ocpi_nap.store import locks
 from ocpi_nap.store.database import Database
 
 _CONTACT = """
@@ -37,6 +38,11 @@ async def forget_old_pushes(db: Database) -> None:
     await db.execute("DELETE FROM push_minute WHERE minute < now() - interval '2 days'")
 
 
+async def forget_old_jobs(db: Database) -> None:
+    """What PgQueuer noted of jobs is kept for a week; it deletes nothing by itself."""
+    await db.execute("DELETE FROM pgqueuer_log WHERE created < now() - interval '7 days'")
+
+
 _COUNT = """
 WITH places AS (
     SELECT platform_id, country_code, party_id, count(*) FILTER (WHERE withdrawn_at IS NULL) AS locations,
@@ -65,7 +71,7 @@ ON CONFLICT (platform_id, country_code, party_id) DO UPDATE
 async def count_operators(db: Database) -> None:
     """Count what every operator has; operators that are gone are forgotten."""
     async with db.transaction() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(8422)")).fetchone()
+        row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (locks.COUNT_OPERATORS,))).fetchone()
         if row and row[0]:
             await conn.execute(
                 "DELETE FROM operator_count c WHERE NOT EXISTS (SELECT FROM operator o WHERE (o.platform_id, o.country_code, o.party_id)"

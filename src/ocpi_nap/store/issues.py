@@ -1,13 +1,36 @@
-"""SQL of the issues as people read them: groups, pages by key, and everything for an export."""
+"""SQL of the issues: written by the intake, read by people in groups, pages by key, and everything for an export."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ocpi_nap.store.database import Database
+
+_UPSERT = """
+INSERT INTO issue AS i (platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
+SELECT t.* FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[],
+                     %s::timestamptz[], %s::timestamptz[], %s::bigint[])
+    AS t(platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
+  JOIN platform p ON p.id = t.platform_id
+ ORDER BY t.platform_id, t.object, t.path, t.rule
+ON CONFLICT (platform_id, object, path, rule) DO UPDATE
+   SET message = excluded.message, sample = excluded.sample, refused = excluded.refused, last_seen = excluded.last_seen,
+       count = i.count + excluded.count
+"""
+
+
+NewIssue = tuple[int, str, str, str, str, str, bool, datetime, datetime, int]
+"""(platform id, object, path, rule, message, sample, refused, first seen, last seen, how often)"""
+
+
+async def add_issues(db: Database, issues: Sequence[NewIssue]) -> None:
+    """Add issues, each object, path and rule at most once, to what was counted of them before; those of platforms that are gone are left
+    out."""
+    await db.execute(_UPSERT, tuple(list(column) for column in zip(*issues, strict=True)))
+
 
 Key = tuple[str, str, str]
 """(object, path, rule): where a page ends."""
@@ -31,6 +54,7 @@ class Group:
 
     @property
     def key(self) -> GroupKey:
+        """Its place in the order of groups."""
         return (not self.refused, -self.records, self.platform, self.rule)
 
 
@@ -50,6 +74,7 @@ class Record:
 
     @property
     def key(self) -> Key:
+        """Its place in the order of issues."""
         return (self.object, self.path, self.rule)
 
 

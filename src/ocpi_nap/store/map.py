@@ -9,7 +9,7 @@ from typing import Any
 
 from ocpi_nap.model.ids import fold
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.feed import PUBLISHED
+from ocpi_nap.store.feed import PUBLISHED, SHOWN_EVSE
 from ocpi_nap.store.rows import EVSES_OF
 
 _AT_ONCE = 2000
@@ -36,9 +36,9 @@ _BY_PK = _LOCATION + " l.pk = %(pk)s"
 _BY_REF = f"""{_LOCATION} o.country_code = %(country)s AND o.party_id = %(party)s AND l.id_key = ANY(%(keys)s)
  ORDER BY l.id = %(id)s DESC LIMIT 1
 """
-_EVSES = """
+_EVSES = f"""
 SELECT e.public_id, e.doc, s.status, s.status_at FROM evse e JOIN evse_state s USING (location_pk, uid_key)
- WHERE e.location_pk = %s AND s.withdrawn_at IS NULL AND s.status NOT IN ('REMOVED', 'PLANNED')
+ WHERE e.location_pk = %s AND {SHOWN_EVSE}
  ORDER BY e.ordinal, e.uid_key
 """
 _TARIFFS = """

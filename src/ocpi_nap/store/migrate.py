@@ -6,7 +6,11 @@ from importlib.resources import files
 
 import psycopg
 
-_LOCK = 8412
+from ocpi_nap.store import locks
+
+
+class SchemaTooNew(RuntimeError):
+    """A newer release has migrated the database: this one does not know what its tables mean."""
 
 
 def available() -> list[str]:
@@ -16,12 +20,15 @@ def available() -> list[str]:
 
 
 def migrate(dsn: str) -> list[str]:
-    """Apply what is missing, all or nothing, one node at a time; returns the names of what was applied."""
+    """Apply what is missing, all or nothing, one node at a time; returns the names of what was applied. Raises SchemaTooNew."""
     applied = []
     with psycopg.connect(dsn) as conn:
-        conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (locks.MIGRATE,))
         conn.execute("CREATE TABLE IF NOT EXISTS schema_migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())")
         done = {name for (name,) in conn.execute("SELECT name FROM schema_migration")}
+        unknown = sorted(done.difference(available()))
+        if unknown:
+            raise SchemaTooNew(f"the database is of a newer release: it has the migration {unknown[-1]}")
         for name in available():
             if name not in done:
                 text = (files("ocpi_nap.store") / "migrations" / f"{name}.sql").read_text(encoding="utf-8")

@@ -9,11 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
-
+from ocpi_nap.store.database import Conn
 from ocpi_nap.store.rows import EVSES_OF, Change, EvseRow, LocationKey, LocationRow, StatusPatch, TariffRow
 
-Conn = AsyncConnection[Any]
 PatchResult = Literal["applied", "stale"]
 
 _PATCH_STATUSES = """

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from ocpi_nap.model.ids import fold
 from ocpi_nap.model.register import Fact
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.feed import FeedLocation
 
-Conn = AsyncConnection[Any]
 Subject = tuple[str, str, str]
 """(country code, party, location id); the id is "" for an operator as a whole."""
 

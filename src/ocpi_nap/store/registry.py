@@ -6,19 +6,22 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
-from ocpi_nap.store.database import Database
-
-Conn = AsyncConnection[Any]
+from ocpi_nap.store import locks
+from ocpi_nap.store.database import Conn, Database
 
 _PLATFORM = (
     "id, name, environment, versions_url, country_code, party_id, token_encoding, learnt_encoding, settings, state, paused, version, "
     "endpoints, peer_roles, last_error, disconnected_at"
 )
 _OPERATOR = "platform_id, country_code, party_id, name, url, details, source"
+
+
+def setting(name: str) -> str:
+    """A whole number of the settings of the platform ``p`` as SQL: stored is only what differs from the default."""
+    return f"coalesce((p.settings->>'{name}')::int, {int(getattr(PlatformSettings(), name))})"
 
 
 def _platform(row: tuple[Any, ...]) -> Platform:
@@ -96,6 +99,8 @@ async def next_version(conn: Conn, platform_id: int, expected: int | None) -> bo
         (platform_id, expected, expected),
     )
     return cursor.rowcount == 1
+
+
 async def note_pull(db: Database, platform_id: int, state: str | None, last_error: dict[str, Any] | None) -> None:
     """What a pull said of the connection, unless that ended meanwhile."""
     await db.execute(
@@ -130,10 +135,6 @@ async def load_events(db: Database, platform_id: int, limit: int = 10) -> list[t
     return [(at, step, message) for at, step, message in rows]
 
 
-HANDSHAKE_LOCK = 8415
-"""First key of the advisory lock of a platform's handshake."""
-
-
 async def in_handshake(db: Database) -> list[int]:
     """Platforms whose handshake is under way, or whose process ended in it."""
     rows = await db.fetch_all(
@@ -146,7 +147,7 @@ async def in_handshake(db: Database) -> list[int]:
 
 async def try_handshake_lock(conn: Conn, platform_id: int) -> bool:
     """Take the lock until the end of the transaction, unless a handshake has it."""
-    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (HANDSHAKE_LOCK, platform_id))).fetchone()
+    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (locks.HANDSHAKE, platform_id))).fetchone()
     return bool(row and row[0])
 
 
@@ -197,15 +198,14 @@ async def sealed_tokens(db: Database) -> list[tuple[int, str, bytes]]:
     )
 
 
-_ROTATION_DUE = """
+_ROTATION_DUE = f"""
 SELECT p.id
   FROM platform p CROSS JOIN LATERAL (
        SELECT e.at, e.details->>'offer' AS offer FROM platform_event e
         WHERE e.platform_id = p.id AND e.step = 'registered' ORDER BY e.id DESC LIMIT 1) AS last
  WHERE p.state = 'registered' AND coalesce(p.settings->>'registration', '') <> 'none'
    AND (last.offer <> ALL(%s)
-        OR coalesce((p.settings->>'rotate_days')::int, 0) > 0
-           AND last.at <= now() - (p.settings->>'rotate_days')::int * interval '1 day')
+        OR {setting("rotate_days")} > 0 AND last.at <= now() - {setting("rotate_days")} * interval '1 day')
    AND NOT EXISTS (
        SELECT FROM platform_event e
         WHERE e.platform_id = p.id AND e.step IN ('rotation', 'interrupted') AND e.at > now() - interval '1 day' AND e.at > last.at)
@@ -221,8 +221,8 @@ async def rotation_due(db: Database, offers: list[str]) -> list[int]:
 async def end_publication(db: Database, since: datetime) -> bool:
     """Tell the feed when the data of a disconnected platform ceased to be published after ``since`` (D19)."""
     row = await db.fetch_one(
-        "SELECT 1 FROM platform WHERE disconnected_at + coalesce((settings->>'publish_after_disconnect_hours')::int, 24)"
-        " * interval '1 hour' BETWEEN %s AND now()",
+        f"SELECT 1 FROM platform p WHERE disconnected_at + {setting('publish_after_disconnect_hours')} * interval '1 hour'"
+        " BETWEEN %s AND now()",
         (since,),
     )
     if row is None:

@@ -89,6 +89,7 @@ class LocationRow:
 
     @property
     def key(self) -> LocationKey:
+        """What identifies it."""
         return (self.platform_id, self.country_code, self.party_id, self.id_key)
 
 
@@ -117,6 +118,7 @@ class TariffRow:
 
     @property
     def key(self) -> LocationKey:
+        """What identifies it."""
         return (self.platform_id, self.country_code, self.party_id, self.id_key)
 
 

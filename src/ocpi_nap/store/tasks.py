@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 
-Conn = AsyncConnection[Any]
 Kind = Literal["register", "rotate", "unregister", "pull"]
 
 
@@ -34,6 +32,7 @@ class Task:
 
     @property
     def over(self) -> bool:
+        """Whether nothing more will happen."""
         return self.state in ("done", "failed")
 
 
@@ -49,12 +48,6 @@ async def add_task(conn: Conn, platform_id: int, kind: Kind, arguments: dict[str
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
-
-
-async def load_task(db: Database, task_id: int) -> Task | None:
-    """One task."""
-    row = await db.fetch_one(f"SELECT {_TASK} FROM task WHERE id = %s", (task_id,))
-    return Task(*row) if row else None
 
 
 async def latest_task(db: Database, platform_id: int) -> Task | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from ocpi_nap.feed.datex2.common import DatexOptions
+from ocpi_nap.feed.limits import Network
 from ocpi_nap.registry import Registry
 from ocpi_nap.store.accounts import ROLES
 from ocpi_nap.store.database import Database
@@ -38,6 +39,8 @@ class SiteOptions:
     map_attribution: str = ""
     oidc: OidcOptions | None = None
     datex: DatexOptions = field(default_factory=DatexOptions)
+    trusted_proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For says where a visitor comes from."""
     check_patience: float = 6.0
     """Seconds that the onboarding page gives a CPO's server to answer."""
 

@@ -259,6 +259,24 @@ def test_hidden_objects_are_in_no_publication() -> None:
             assert [form.fragment(view) for view in (hidden, empty, removed, bare)] == [None] * 4
 
 
+@pytest.mark.parametrize(
+    ("current", "watts"),
+    [
+        ({"power_type": "AC_3_PHASE", "max_voltage": 230, "max_amperage": 32}, 22080),
+        ({"power_type": "AC_3_PHASE", "max_voltage": 400, "max_amperage": 32}, 22170),
+        ({"power_type": "AC_2_PHASE_SPLIT", "max_voltage": 120, "max_amperage": 32}, 7680),
+        ({"power_type": "AC_2_PHASE_SPLIT", "max_voltage": 240, "max_amperage": 32}, 7680),
+        ({"power_type": "DC", "max_voltage": 400, "max_amperage": 125}, 50000),
+        ({"power_type": "DC", "max_voltage": None, "max_amperage": None}, 0),
+    ],
+)
+def test_power_that_is_not_sent_is_derived(current: dict[str, Any], watts: int) -> None:
+    connector = {**EVSE["connectors"][0], "max_electric_power": None, **current}
+    found = everything([location({**RICH, "evses": [{**EVSE, "connectors": [connector]}]})], [])
+    for name in ("datex2-3.6", "datex2-3.7"):
+        assert f'"maxPowerAtSocket":{watts}'.encode() in found[f"{name}.json"]
+
+
 def test_same_evse_id_twice_is_published_once(schemas: Schemas) -> None:
     view = location({**RICH, "evses": [EVSE, {**EVSE, "uid": "U2"}]}, tariffs={"T1": tariff(TARIFF)})
     found = everything([view], [])

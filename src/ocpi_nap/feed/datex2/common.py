@@ -127,16 +127,8 @@ def whole(value: Any) -> int | None:
 
 
 def power(connector: Connector) -> int:
-    """Watts at the connector: as sent, else from voltage and current, else 0. OCPI's three-phase voltage is line to neutral, from
-    300 V on it can only be line to line."""
-    if connector.max_electric_power is not None:
-        return max(round(connector.max_electric_power), 0)
-    if connector.max_voltage is None or connector.max_amperage is None:
-        return 0
-    volts, amperes = float(connector.max_voltage), float(connector.max_amperage)
-    if connector.power_type == "AC_3_PHASE":
-        return max(round(volts * amperes * (3**0.5 if volts >= 300 else 3)), 0)
-    return max(round(volts * amperes * (2 if connector.power_type == "AC_2_PHASE" else 1)), 0)
+    """``maxPowerAtSocket``, which every connector must have: watts, 0 where nothing is known."""
+    return max(round(connector.power or 0), 0)
 
 
 _DC = frozenset(

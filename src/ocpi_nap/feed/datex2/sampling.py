@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -24,13 +23,12 @@ from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.keys import key_operator
 from ocpi_nap.feed.pages import grouped
 from ocpi_nap.feed.tables import Reading
-
-log = logging.getLogger(__name__)
+from ocpi_nap.waiting import happens
 
 Found = Callable[[Form[Any], int, str], Awaitable[None]]
 """Told of an object that is not valid: the form, the row's number, and what the schema says."""
 
-_CHECKED = Counter("ocpi_nap_datex2_samples", "Samples of DATEX II publications held against the official schemas", ["form", "result"])
+_CHECKED = Counter("ocpi_nap_datex2_samples_total", "Samples of DATEX II held against the official schemas", ["form", "result"])
 _ROWS = 50
 PAUSE = 600.0
 """Seconds between two rounds."""
@@ -104,14 +102,12 @@ class Sampler:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check round after round until told to stop."""
-        while not stop.is_set():
+        while True:
             for form in self._forms:
                 for pk, message in await asyncio.to_thread(self.check, form):
                     await self._found(form, pk, message)
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=PAUSE)
-            except TimeoutError:
-                log.debug("another round of samples")
+            if await happens(stop, within=PAUSE):
+                return
 
     def check(self, form: Form[Any]) -> list[tuple[int, str]]:
         """(row number, what is wrong) of a sample; a publication without rows cannot be valid and is not looked at."""

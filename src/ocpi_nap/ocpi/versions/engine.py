@@ -31,7 +31,6 @@ ALL = frozenset(("2.1.1", "2.2.1", "2.3.0"))
 FROM_221 = frozenset(("2.2.1", "2.3.0"))
 ONLY_230 = frozenset(("2.3.0",))
 ONLY_211 = frozenset(("2.1.1",))
-UP_TO_221 = frozenset(("2.1.1", "2.2.1"))
 ONLY_221 = frozenset(("2.2.1",))
 
 

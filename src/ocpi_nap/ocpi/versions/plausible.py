@@ -10,6 +10,8 @@ from ocpi_nap.model.objects import Connector, EnergyMix, Location, Tariff
 
 _LINE_TO_LINE = 380
 """From this voltage on, three phases were given line to line instead of line to neutral."""
+_LEG_TO_LEG = 200
+"""From this voltage on, the two legs of a split phase were given together instead of each for itself."""
 _LARGEST_KILOWATTS = 1000
 _ISO_4217 = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE
@@ -54,22 +56,25 @@ def connector(node: Connector, issues: list[Issue]) -> None:
     if three and node.max_voltage is not None and _LINE_TO_LINE <= node.max_voltage <= 415:
         issues.append(Issue("max_voltage", "voltage_line_to_line", "line to neutral is required for AC_3_PHASE", str(node.max_voltage)))
     if power is None:
-        node.derived_power = derived_power(node)
+        node.derived_power = _derived_power(node)
     elif 0 < power < _LARGEST_KILOWATTS:
         issues.append(Issue("max_electric_power", "power_in_kilowatts", "watts are required; these seem to be kilowatts", str(power)))
     elif three and node.max_voltage and node.max_amperage and power == node.max_voltage * node.max_amperage:
         issues.append(Issue("max_electric_power", "power_of_one_phase", "volts by amperes without the three phases", str(power)))
 
 
-def derived_power(node: Connector) -> int | None:
-    """Watts of voltage, amperage and the phases of the power type; None where one is missing."""
+def _derived_power(node: Connector) -> int | None:
+    """Watts of voltage, amperage and the phases of the power type, a single one where the type is unknown; None where volts or amperes
+    are missing (I-111, AFIR-PWR-03)."""
     volts, amperes = node.max_voltage, node.max_amperage
     if not volts or not amperes or not 0 < volts < 100_000 or not 0 < amperes < 100_000:
         return None
     if node.power_type == "AC_3_PHASE":
         factor = 3**0.5 if volts >= _LINE_TO_LINE else 3.0
+    elif node.power_type == "AC_2_PHASE_SPLIT":
+        factor = 1.0 if volts >= _LEG_TO_LEG else 2.0
     else:
-        factor = {"DC": 1.0, "AC_1_PHASE": 1.0, "AC_2_PHASE": 2.0, "AC_2_PHASE_SPLIT": 2.0}.get(node.power_type or "", 0.0)
+        factor = 2.0 if node.power_type == "AC_2_PHASE" else 1.0
     return round(factor * float(volts) * float(amperes)) or None
 
 

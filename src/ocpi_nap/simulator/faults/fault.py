@@ -46,6 +46,7 @@ class Reply:
 
     @property
     def is_list(self) -> bool:
+        """Whether it answers a list, not one object."""
         return self.listing is not None
 
     def page_url(self, **query: Any) -> str:
@@ -113,4 +114,5 @@ class Fault:
 
     @property
     def finding(self) -> str:
+        """The check of `ocpi-nap check` that shows it."""
         return self.told_as or self.name

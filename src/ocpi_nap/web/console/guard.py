@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ocpi_nap.feed.limits import client_address
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import Account, Role, Session
 from ocpi_nap.web.context import web_of
@@ -47,8 +48,9 @@ def _digest(value: str) -> bytes:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from; behind a proxy on this machine, what that says."""
-    return request.client.host if request.client else "unknown"
+    """Where a request comes from: behind a trusted proxy, what that says."""
+    found = client_address(request.scope, web_of(request).options.trusted_proxies)
+    return str(found) if found else "unknown"
 
 
 async def current(request: Request) -> Session | None:
@@ -102,7 +104,6 @@ def require(role: Role, *, upload: bool = False) -> Callable[[Request], Awaitabl
 Viewer = Annotated[Session, Depends(require("viewer"))]
 Operator = Annotated[Session, Depends(require("operator"))]
 Uploader = Annotated[Session, Depends(require("operator", upload=True))]
-Admin = Annotated[Session, Depends(require("admin"))]
 
 
 async def note(request: Request, act: str, what: str, **details: Any) -> None:

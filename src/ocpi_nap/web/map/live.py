@@ -13,7 +13,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +24,7 @@ from psycopg_pool import PoolTimeout
 from ocpi_nap.store import feed as changes_sql
 from ocpi_nap.store import map as sql
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens
 from ocpi_nap.web.map import grid
 from ocpi_nap.web.map.network import Network, Slots
 from ocpi_nap.web.map.tiles import Key, Tile, TileCache, build
@@ -107,8 +107,7 @@ class Live:
                 await asyncio.sleep(_WATCHED)
             else:
                 self._wake.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _IDLE)
+                await happens(self._wake, within=_IDLE)
             if self._closing:
                 return
 

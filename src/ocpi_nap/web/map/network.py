@@ -212,9 +212,3 @@ class Network:
         counts = self.locations.count[used]
         self.locations.first[used] = np.cumsum(counts) - counts
         self.connectors = kept
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the arrays."""
-        tables: tuple[Table, ...] = (self.locations, self.connectors)
-        return sum(column.nbytes for table in tables for column in vars(table).values() if isinstance(column, np.ndarray))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -26,10 +24,8 @@ class Connector(msgspec.Struct):
     """The members of a canonical Connector that the map counts by."""
 
     standard: str | None = None
-    power_type: str | None = None
-    max_voltage: float | None = None
-    max_amperage: float | None = None
     max_electric_power: float | None = None
+    derived_power: float | None = None
 
 
 class _Evse(msgspec.Struct):
@@ -68,19 +64,5 @@ def state(status: str) -> int:
 
 
 def kilowatts(connector: Any) -> float:
-    """The most a connector gives, in kW, of its power or else of voltage and current; 0 when it does not say.
-
-    A three-phase voltage may be given between phase and neutral (230 V) or between phases (400 V).
-    """
-    def number(value: float | Decimal | None) -> float:
-        return float(value or 0)
-
-    if connector.max_electric_power:
-        return number(connector.max_electric_power) / 1000
-    volts, amperes = number(connector.max_voltage), number(connector.max_amperage)
-    phases = 1.0
-    if connector.power_type == "AC_3_PHASE":
-        phases = 3.0 if volts < 300 else math.sqrt(3)
-    elif connector.power_type in ("AC_2_PHASE", "AC_2_PHASE_SPLIT"):
-        phases = 2.0
-    return volts * amperes * phases / 1000
+    """The most a connector gives, in kW, as sent or else as derived from voltage and current; 0 when it does not say."""
+    return float(connector.max_electric_power or connector.derived_power or 0) / 1000

@@ -143,9 +143,3 @@ class TileCache:
         for key in places & self._at.keys():
             for chosen in list(self._at[key]):
                 self._drop(chosen, key)
-
-    def clear(self) -> None:
-        """Drop all."""
-        self._tiles.clear()
-        self._at.clear()
-        self._size = 0

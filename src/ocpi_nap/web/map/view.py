@@ -130,10 +130,6 @@ class Views:
         for view in self._views.values():
             view.recount(slots)
 
-    def clear(self) -> None:
-        """Drop all: the network was loaded anew."""
-        self._views.clear()
-
 
 def availability(counts: Any) -> int:
     """One state for several EVSEs: free if any is, else busy if any is, else broken, else unknown; numbers of `offers.STATES`."""
