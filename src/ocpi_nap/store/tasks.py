@@ -50,6 +50,12 @@ async def add_task(conn: Conn, platform_id: int, kind: Kind, arguments: dict[str
     return int(row[0])
 
 
+async def load_task(db: Database, task_id: int) -> Task | None:
+    """One task."""
+    row = await db.fetch_one(f"SELECT {_TASK} FROM task WHERE id = %s", (task_id,))
+    return Task(*row) if row else None
+
+
 async def latest_task(db: Database, platform_id: int) -> Task | None:
     """The newest task of a platform."""
     row = await db.fetch_one(f"SELECT {_TASK} FROM task WHERE platform_id = %s ORDER BY id DESC LIMIT 1", (platform_id,))

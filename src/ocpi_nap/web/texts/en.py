@@ -6,6 +6,7 @@ TEXTS = {
     "nav.home": "Charging network",
     "nav.data": "Open data",
     "nav.onboarding": "Deliver data",
+    "nav.console": "Console",
     "nav.language": "Language",
     "error.404.title": "This page does not exist",
     "error.404.text": "The address may be mistyped, or what it showed is gone.",

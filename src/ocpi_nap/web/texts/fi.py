@@ -6,6 +6,7 @@ TEXTS = {
     "nav.home": "Latausverkko",
     "nav.data": "Avoin data",
     "nav.onboarding": "Toimita tietoja",
+    "nav.console": "Hallinta",
     "nav.language": "Kieli",
     "error.404.title": "Sivua ei ole",
     "error.404.text": "Osoitteessa voi olla kirjoitusvirhe, tai sen sisältö on poistunut.",

@@ -6,6 +6,7 @@ TEXTS = {
     "nav.home": "Laddnätverk",
     "nav.data": "Öppna data",
     "nav.onboarding": "Leverera data",
+    "nav.console": "Administration",
     "nav.language": "Språk",
     "error.404.title": "Sidan finns inte",
     "error.404.text": "Adressen kan vara felskriven, eller så har innehållet tagits bort.",
