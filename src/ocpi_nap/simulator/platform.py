@@ -384,7 +384,7 @@ class SimulatedPlatform:
 
 def _count(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, "")
-    return int(text) if text.isdigit() else default
+    return int(text) if text.isdecimal() else default
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -19,11 +19,11 @@ def phone(given: str, country: str | None) -> str:
     """``+358 9123456``: the form that AFIR asks for; what cannot be read as a number stays as it is."""
     digits = re.sub(r"[^\d+]", "", given.replace("(0)", ""))
     digits = "+" + digits[2:] if digits.startswith("00") else digits
-    if digits.startswith("+") and digits[1:].isdigit():
+    if digits.startswith("+") and digits[1:].isdecimal():
         code = next((code for code in sorted(_CALLING.values(), key=len, reverse=True) if digits[1:].startswith(code)), None)
         return f"+{code} {digits[1 + len(code) :]}" if code else digits
     code = _CALLING.get(country or "")
-    if digits.startswith("0") and digits.isdigit() and code:
+    if digits.startswith("0") and digits.isdecimal() and code:
         return f"+{code} {digits[1:]}"
     return common.clean(given)
 

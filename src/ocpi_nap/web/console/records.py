@@ -181,7 +181,7 @@ def _record_values(platform: Platform) -> dict[str, Any]:
 async def change(request: Request, session: Operator, name: str) -> Response:
     """Change the record, unless somebody else did since the form was opened."""
     platform, form, web = await platform_of(request, name), request.state.form, web_of(request)
-    version = int(form["version"]) if form.get("version", "").isdigit() else -1
+    version = int(form["version"]) if form.get("version", "").isdecimal() else -1
     errors, conflict, status = {}, "", 422
     try:
         await web.registry.change(name, _change(platform, form, web.registry.vault), version=version)
