@@ -18,10 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed.fragments import FragmentStore, Rendered, feed_key
+from ocpi_nap.feed.batch import Rendered
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.keys import feed_key
+from ocpi_nap.feed.press import Press
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.renderer import micros
-from ocpi_nap.feed.snapshots import Press
 from ocpi_nap.feed.views import LocationView, location_view
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import jsontext, objects
@@ -59,7 +61,7 @@ def samples() -> list[LocationView]:
 def fill(store: FragmentStore, count: int, second: int, numbers: range, views: list[LocationView], generation: int | None) -> None:
     """Put the locations with these numbers, the samples over and over under operators of 10,000, as last changed in a second."""
     forms = [form for form in FORMS if form.rows == "location"]
-    drawn = [(view, [(form.name, form.fragment(view)) for form in forms]) for view in views]
+    drawn = [(view, [(form, form.fragment(view)) for form in forms]) for view in views]
     moment = micros(_NOW) + second * 1_000_000
     stamp = f"2026-11-01T00:00:{second:02d}.".encode()
     for start in range(0, len(numbers), _AT_ONCE):
@@ -67,7 +69,7 @@ def fill(store: FragmentStore, count: int, second: int, numbers: range, views: l
             for number in numbers[start : start + _AT_ONCE]:
                 view, parts = drawn[number % len(drawn)]
                 fragments = [
-                    (name, moment, None if part is None else part.replace(b"2026-11-01T00:00:00.", stamp)) for name, part in parts
+                    (form, moment, None if part is None else part.replace(b"2026-11-01T00:00:00.", stamp)) for form, part in parts
                 ]  # fmt: skip
                 key = feed_key("FI", f"S{number * 100 // count:02d}", f"{view.row.id}-{number}", number + 1)
                 batch.put(Rendered("location", number + 1, key, fragments))

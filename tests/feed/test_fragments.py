@@ -190,15 +190,16 @@ async def test_only_tariffs_that_a_connector_names(database: Database, tmp_path:
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from ocpi_nap.feed.fragments import Batch, FragmentStore
+from ocpi_nap.feed.batch import Batch
+from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 
 put, left = Batch.put, [int(sys.argv[3])]
 
-def killing(self, row, paged=()):
-    put(self, row, paged)
+def killing(self, row):
+    put(self, row)
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -278,7 +279,8 @@ async def test_what_makes_a_store_be_filled_anew(database: Database, tmp_path: P
 
 
 async def test_a_machine_that_went_down(tmp_path: Path) -> None:
-    """What was not brought to the disk may be spoilt, so it is thrown away; what was closed is kept, as after a kill."""
+    """What was not brought to the disk may be spoilt, so it is thrown away, as is what has another layout; what was closed is kept, as
+    after a kill."""
     folder = tmp_path / "fragments"
 
     def write() -> None:
@@ -291,9 +293,11 @@ async def test_a_machine_that_went_down(tmp_path: Path) -> None:
     fragments.close(folder)
     fragments.prepare(folder)
     assert (folder / "data.mdb").exists()
-    (folder / "written-since-boot").write_text("another boot")
-    fragments.prepare(folder)
-    assert not (folder / "data.mdb").exists()
+    for mark in ("4 another boot", "another layout closed", "closed"):
+        write()
+        (folder / "written-since-boot").write_text(mark)
+        fragments.prepare(folder)
+        assert not (folder / "data.mdb").exists(), mark
 
 
 async def test_forms_without_pages_wait_for_their_edition(database: Database, tmp_path: Path) -> None:

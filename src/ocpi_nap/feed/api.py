@@ -27,8 +27,9 @@ from ocpi_nap.feed import changes, render, schema, stream
 from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
 from ocpi_nap.feed.files import EditionResponse
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore, id_prefix
+from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.http import METHODS, Failures, NotAcceptable, PublicRules, listed, plain, refuses_gzip, respond, weights
+from ocpi_nap.feed.keys import id_prefix
 from ocpi_nap.feed.limits import Limits, RateLimit
 from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
 from ocpi_nap.feed.parameters import BadParameter, read_operator

@@ -25,10 +25,12 @@ from pyarrow.csv import WriteOptions, write_csv
 from pyogrio import set_gdal_config_options, write_arrow
 
 from ocpi_nap.feed.bulkfeed import FORMATS, edition_name
-from ocpi_nap.feed.editions import Edition, EditionWriter, describe
-from ocpi_nap.feed.fragments import FragmentStore, Reading
+from ocpi_nap.feed.editions import Edition, describe
+from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.pages import etag
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
+from ocpi_nap.feed.segments import EditionWriter
+from ocpi_nap.feed.tables import Reading
 
 _AT_ONCE = 5000
 """Rows of a batch: bounds the memory."""
@@ -184,8 +186,8 @@ def make(reading: Reading, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = reading.state
     latest, count = state.floor, 0
-    for _, modified, _, _, fragment in reading.scan(LOCATIONS.name):
-        latest, count = max(latest, modified), count + bool(len(fragment))
+    for _, modified, shown in reading.heads(LOCATIONS.name):
+        latest, count = max(latest, modified), count + shown
 
     def done(kind: str, began: float, made: tuple[str, int, Files]) -> None:
         tag, length, files = made

@@ -13,9 +13,10 @@ import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocpi_nap.feed.editions import CHUNK, Edition
+from ocpi_nap.feed.editions import Edition
 from ocpi_nap.feed.http import Send, listed, unchanged, weights
 from ocpi_nap.feed.pages import from_micros, http_date
+from ocpi_nap.feed.segments import CHUNK
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _PREFERRED = ("zstd", "gzip")
@@ -127,7 +128,7 @@ def _cached(descriptor: int, begin: int, size: int) -> bytes:
 
 async def _decompressed(file: Any, begin: int, end: int) -> AsyncIterator[bytes]:
     """Part of a body that is kept compressed only."""
-    with file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+    with file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
         place = 0
         while place < end:
             part = await asyncio.to_thread(stream.read, CHUNK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Generic, Literal, TypeVar
 
 R = TypeVar("R")
@@ -53,6 +54,9 @@ class Form(Generic[R]):
     separator: bytes = b","
     paged: bool = False
     """Served in pages too: its fragments are rendered as soon as a row changes, those of others when the next edition is made."""
+    rows_per_block: int = 16
+    """How many of its fragments make a block on the average: the piece of an edition that is compressed anew when a row of it changes.
+    Some 48 kB are a fair price: smaller ones are compressed less well."""
     prices: bool = False
     """Its fragments of locations show tariffs: they are rendered again when a tariff changes that a connector names."""
     facts: bool = False
@@ -67,17 +71,20 @@ class Form(Generic[R]):
         yield self.head(envelope)
         first = True
         for operator, fragments in groups:
-            opened = False
+            before, opened = self.opening(operator, envelope, first=first), False
             for fragment in fragments:
-                if self.group_head is None:
-                    yield fragment if first else self.separator + fragment
-                elif opened:
-                    yield self.separator + fragment
-                else:
-                    yield (b"" if first else self.separator) + self.group_head(operator, envelope) + fragment
-                first, opened = False, True
+                yield before + fragment
+                before, first, opened = self.separator, False, True
             if opened:
                 yield self.group_tail
         if first and self.empty is not None:
             yield self.empty(envelope)
         yield self.tail(envelope)
+
+    def opening(self, operator: str, envelope: Envelope, *, first: bool) -> bytes:
+        """What stands before the first fragment of an operator; ``first``: of all operators."""
+        return (b"" if first else self.separator) + (b"" if self.group_head is None else self.group_head(operator, envelope))
+
+    def ends_block(self, key: bytes) -> bool:
+        """Whether the row with this key, if it is published, is the last of its block: on every node the same, whatever came before."""
+        return int.from_bytes(blake2b(key, digest_size=8).digest()) % self.rows_per_block == 0

@@ -203,8 +203,9 @@ def _list_tail(envelope: Envelope) -> bytes:
 
 
 LOCATIONS = Form(name="locations-1", path="/locations", media_type="application/geo+json;charset=UTF-8", rows="location", paged=True,
-                 fragment=location, head=_list_head("features", '"type":"FeatureCollection",'), tail=_list_tail)  # fmt: skip
+                 rows_per_block=12, fragment=location, tail=_list_tail,
+                 head=_list_head("features", '"type":"FeatureCollection",'))  # fmt: skip
 STATUSES = Form(name="statuses-1", path="/locations/statuses", media_type="application/json", rows="location", paged=True,
-                fragment=statuses, head=_list_head("statuses"), tail=_list_tail)  # fmt: skip
+                rows_per_block=64, fragment=statuses, head=_list_head("statuses"), tail=_list_tail)  # fmt: skip
 TARIFFS = Form(name="tariffs-1", path="/tariffs", media_type="application/json", rows="tariff", paged=True,
-               fragment=tariff, head=_list_head("tariffs"), tail=_list_tail)  # fmt: skip
+               rows_per_block=64, fragment=tariff, head=_list_head("tariffs"), tail=_list_tail)  # fmt: skip

@@ -21,10 +21,13 @@ from psycopg_pool import PoolTimeout
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
+from ocpi_nap.feed.batch import Batch, Rendered
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import Batch, FragmentStore, Rendered, State, feed_key, identity, party_prefix
+from ocpi_nap.feed.fragments import FragmentStore, identity
+from ocpi_nap.feed.keys import feed_key, party_prefix
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.feed.places import NOWHERE, to_e7
+from ocpi_nap.feed.tables import State
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
@@ -65,7 +68,6 @@ class Renderer:
         self._environments = list(environments)
         self._change_days = change_days
         self._referenced_only = referenced_only
-        self._paged = frozenset(form.name for form in forms if form.paged)
         self._ready = False
         self._checked = 0.0
         self._turn = asyncio.Lock()
@@ -129,7 +131,7 @@ class Renderer:
 
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
-        made = [(form.name, form.made_with) for form in self.forms]
+        made = [(form.name, form.made_with, form.paged, form.rows_per_block) for form in self.forms]
         wanted = identity(
             __version__, made, sorted(self._environments), await sql.database_identity(self._db), self._referenced_only
         )
@@ -221,9 +223,9 @@ class Renderer:
 
     def _put(self, batch: Batch, kind: sql.Kind, rows: list[Rendered], gone: list[int]) -> None:
         for row in rows:
-            batch.put(row, self._paged)
+            batch.put(row)
         for pk in gone:
-            batch.drop(kind, pk, [form.name for form in self.forms if form.rows == kind])
+            batch.drop(kind, pk, [form for form in self.forms if form.rows == kind])
         if self._of(kind, paged=False):
             batch.mark_stale(kind, [row.pk for row in rows])
 
@@ -398,7 +400,7 @@ def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] |
     row = view.row
     moment, described = micros(view.modified_at), micros(view.dated(view.modified_at))
     priced = max(described, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
-    fragments = [(form.name, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
+    fragments = [(form, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
     point = view.doc.coordinates
     place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
     return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)
@@ -406,5 +408,5 @@ def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] |
 
 def _tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:
     row = view.row
-    fragments = [(form.name, micros(row.modified_at), _drawn(form, view)) for form in forms]
+    fragments = [(form, micros(row.modified_at), _drawn(form, view)) for form in forms]
     return Rendered("tariff", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments)

@@ -156,8 +156,9 @@ class _Frame:
         """A table publication: one table an operator, and by the schema one at least."""
         return self.pair(
             name, path, "location", "EnergyInfrastructureTablePublication", "energyInfrastructureTable",
-            json_fragment=json, json_group_head=self.table_json, json_group_tail=b"]}", json_never_empty=True,
-            xml_fragment=xml, xml_group_head=self.table_xml, xml_group_tail=f"</{self.package}:energyInfrastructureTable>".encode(),
+            json_rows_per_block=8, json_fragment=json, json_group_head=self.table_json, json_group_tail=b"]}", json_never_empty=True,
+            xml_rows_per_block=6, xml_fragment=xml, xml_group_head=self.table_xml,
+            xml_group_tail=f"</{self.package}:energyInfrastructureTable>".encode(),
             xml_never_empty=True,
         )  # fmt: skip
 
@@ -165,7 +166,7 @@ class _Frame:
         """A status publication: one list of site statuses."""
         return self.pair(
             name, path, "location", "EnergyInfrastructureStatusPublication", "energyInfrastructureSiteStatus",
-            json_fragment=content.json, xml_fragment=content.xml,
+            json_rows_per_block=16, json_fragment=content.json, xml_rows_per_block=12, xml_fragment=content.xml,
         )  # fmt: skip
 
     def rates(self, name: str, path: str, content: _Content[TariffView]) -> list[Form[Any]]:
@@ -197,9 +198,9 @@ class _Frame:
 
         return self.pair(
             name, path, "tariff", "EnergyInfrastructureTablePublication", "energyInfrastructureTable",
-            json_fragment=content.json, json_group_head=json_head, json_group_tail=json_tail,
+            json_rows_per_block=32, json_fragment=content.json, json_group_head=json_head, json_group_tail=json_tail,
             json_empty=lambda envelope: json_head(own, envelope) + json_tail,
-            xml_fragment=content.xml, xml_group_head=xml_head, xml_group_tail=xml_tail,
+            xml_rows_per_block=24, xml_fragment=content.xml, xml_group_head=xml_head, xml_group_tail=xml_tail,
             xml_empty=lambda envelope: xml_head(own, envelope) + xml_tail,
         )  # fmt: skip
 

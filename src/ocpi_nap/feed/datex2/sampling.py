@@ -20,8 +20,10 @@ from typing import Any
 from prometheus_client import Counter
 
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.fragments import FragmentStore, Reading, key_operator
+from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.keys import key_operator
 from ocpi_nap.feed.pages import grouped
+from ocpi_nap.feed.tables import Reading
 
 log = logging.getLogger(__name__)
 
@@ -141,14 +143,14 @@ def _number(key: bytes) -> int:
 
 def _sample(reading: Reading, form: Form[Any]) -> list[tuple[bytes, bytes]]:
     """Some rows by chance, in feed order."""
-    chosen: list[tuple[bytes, bytes]] = []
+    chosen: list[bytes] = []
     seen = 0
-    for key, *_, fragment in reading.scan(form.name):
-        if not len(fragment):
+    for key, _, shown in reading.heads(form.name):
+        if not shown:
             continue
         seen += 1
         if len(chosen) < _ROWS:
-            chosen.append((bytes(key), bytes(fragment)))
+            chosen.append(bytes(key))
         elif (place := random.randrange(seen)) < _ROWS:
-            chosen[place] = (bytes(key), bytes(fragment))
-    return sorted(chosen)
+            chosen[place] = bytes(key)
+    return [(key, reading.fragment(form.name, key) or b"") for key in sorted(chosen)]
