@@ -43,7 +43,7 @@ def _head(envelope: Envelope) -> bytes:
 
 LISTED: Form[Any] = Form(name="listed", path="/listed", media_type="text/plain", rows="tariff", fragment=lambda row: None, head=_head,
                          tail=lambda envelope: b">", paged=True, rows_per_block=3)  # fmt: skip
-GROUPED = replace(LISTED, name="grouped", paged=False, separator=b";", group_tail=b"]",
+GROUPED = replace(LISTED, name="grouped", paged=False, separator=b";", group_tail=b"]", empty=lambda envelope: b"nothing",
                   group_head=lambda operator, envelope: f"{operator}@{envelope.published_at}[".encode())  # fmt: skip
 RUN_ON = replace(LISTED, name="run-on", paged=False, separator=b"")
 FORMS = (LISTED, GROUPED, RUN_ON)
