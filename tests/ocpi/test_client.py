@@ -264,10 +264,7 @@ async def test_tls(client: OcpiClient, tmp_path: Path, version: str, monkeypatch
             endpoints = [{"identifier": name, "role": "SENDER", "url": f"{plain}/{name}"} for name in ("credentials", "locations")]
             return web.json_response({**OK, "data": {"versions": [{"version": version, "url": f"{plain}/v"}], "endpoints": endpoints}})
 
-        async def anywhere(url: str, *, allow_private: bool) -> None:
-            return None
-
-        monkeypatch.setattr(net, "check_address", anywhere)
+        monkeypatch.setattr(net, "_is_public", lambda address: True)
         async with serving() as other:
             elsewhere = other.url.replace("127.0.0.1", "localhost")
             server.handler = lambda r: web.Response(status=307, headers={"Location": f"{elsewhere}/versions"})
