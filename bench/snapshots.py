@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ocpi_nap.feed.batch import Rendered
+from ocpi_nap.feed.drawing import micros
 from ocpi_nap.feed.fragments import FragmentStore
 from ocpi_nap.feed.keys import feed_key
 from ocpi_nap.feed.press import Press
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.renderer import micros
 from ocpi_nap.feed.views import LocationView, location_view
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import jsontext, objects

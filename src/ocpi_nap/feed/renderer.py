@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any
 
 import lmdb
 import msgspec
@@ -22,37 +22,26 @@ from psycopg_pool import PoolTimeout
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.batch import Batch, Rendered
+from ocpi_nap.feed.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, identity
-from ocpi_nap.feed.keys import feed_key, party_prefix
+from ocpi_nap.feed.keys import party_prefix
 from ocpi_nap.feed.pace import gather
-from ocpi_nap.feed.places import NOWHERE, to_e7
 from ocpi_nap.feed.tables import State
-from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
+from ocpi_nap.feed.views import TariffView, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.register import facts_of
 
 log = logging.getLogger(__name__)
-R = TypeVar("R", sql.FeedLocation, sql.FeedTariff)
-V = TypeVar("V", LocationView, TariffView)
 
 _RENDERED = Counter("ocpi_nap_rows_rendered_total", "Rows whose fragments were made", ["kind"])
-_FAILED = Counter("ocpi_nap_fragments_failed_total", "Fragments that could not be made: their rows are not in the publication", ["form"])
 _SIZE = Gauge("ocpi_nap_fragments_bytes", "Size of the fragments on disk", multiprocess_mode="livemax")
 _BEHIND = Gauge("ocpi_nap_fragments_rendered_at", "Unix time when all that was committed was rendered", multiprocess_mode="livemax")
 _AT_ONCE = 250
 """Rows loaded and rendered before the next are: bounds the memory."""
 _REFRESHED_AT_ONCE = 20
 _CONFIRM_SECONDS = 60
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _ALL: tuple[sql.Kind, ...] = ("location", "tariff")
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 class Renderer:
@@ -281,7 +270,7 @@ class Renderer:
             return []
         rows = await sql.load_tariffs(self._db, self._environments, tariffs)
         with self.store.reading() as reading:
-            return sorted({pk for row in rows for pk in reading.naming(_tariff_name(row.key))})
+            return sorted({pk for row in rows for pk in reading.naming(tariff_name(row.key))})
 
     def _named_after(self, rows: list[Rendered], gone: list[int]) -> dict[bytes, bool]:
         """Of the tariffs that these locations name now and did not before, or the other way round: whether any location does."""
@@ -292,14 +281,14 @@ class Renderer:
             return {name: name in now or not after.keys() >= set(reading.naming(name)) for name in touched}
 
     async def _numbers(self, tariffs: Iterable[bytes]) -> list[int]:
-        keys = [_tariff_key(name) for name in tariffs]
+        keys = [tariff_key(name) for name in tariffs]
         return [row.pk for row in await sql.load_tariffs_by_key(self._db, self._environments, keys)] if keys else []
 
     def _leave_out(self, views: list[TariffView], named: Callable[[bytes], bool | None] | None) -> None:
         """Mark those that no connector names; ``named`` knows of some what is not written yet."""
         with self.store.reading() as reading:
             for view in views:
-                name = _tariff_name(view.row.key)
+                name = tariff_name(view.row.key)
                 known = named(name) if named is not None else None
                 view.left_out = not (bool(reading.naming(name)) if known is None else known)
 
@@ -314,11 +303,11 @@ class Renderer:
             if kind == "location":
                 found += await self._locations(part, chosen)
             else:
-                decoded = (_decoded(tariff_view, row) for row in await sql.load_tariffs(self._db, self._environments, part))
-                tariffs = [view for view in decoded if view is not None]
+                read = (decoded(tariff_view, row) for row in await sql.load_tariffs(self._db, self._environments, part))
+                tariffs = [view for view in read if view is not None]
                 if self._referenced_only:
                     self._leave_out(tariffs, named)
-                found += [_tariff(view, chosen) for view in tariffs]
+                found += [draw_tariff(view, chosen) for view in tariffs]
         _RENDERED.labels(kind).inc(len(found))
         return found, sorted(set(numbers) - {row.pk for row in found})
 
@@ -326,29 +315,8 @@ class Renderer:
         prices = any(form.prices for form in forms)
         found = await location_views(self._db, self._environments, numbers, prices=prices)
         if not prices and not self._referenced_only:
-            return [_location(view, forms, None) for view, _ in found]
-        return [_location(view, forms, sorted(map(_tariff_name, keys)) if view.public else []) for view, keys in found]
-
-
-async def location_views(
-    db: Database, environments: list[str], numbers: list[int], *, prices: bool
-) -> list[tuple[LocationView, set[sql.TariffKey]]]:
-    """Locations as forms show them, with what the register says of them; with ``prices`` also the tariffs that their connectors name,
-    and the keys of all that they name, known or not."""
-    rows = await sql.load_locations(db, environments, numbers)
-    views = [view for view in (_decoded(location_view, row) for row in rows) if view is not None]
-    facts = await facts_of(db, rows)
-    for view in views:
-        view.facts, view.facts_at = facts.get(view.row.pk, ({}, None))
-    named = {view.row.pk: _named(view) for view in views}
-    if not prices:
-        return [(view, set(named[view.row.pk].values())) for view in views]
-    keys = sorted({key for names in named.values() for key in names.values()})
-    tariffs = [_decoded(tariff_view, row) for row in await sql.load_tariffs_by_key(db, environments, keys)] if keys else []
-    shown = {view.row.key: view for view in tariffs if view is not None and view.row.visible}
-    for view in views:
-        view.tariffs = {name: shown[key] for name, key in named[view.row.pk].items() if key in shown}
-    return [(view, set(named[view.row.pk].values())) for view in views]
+            return [draw_location(view, forms, None) for view, _ in found]
+        return [draw_location(view, forms, sorted(map(tariff_name, keys)) if view.public else []) for view, keys in found]
 
 
 def _described(parties: list[tuple[Any, ...]]) -> dict[bytes, bytes]:
@@ -357,56 +325,3 @@ def _described(parties: list[tuple[Any, ...]]) -> dict[bytes, bytes]:
     for country, party, *facts in parties:
         found.setdefault(party_prefix(country, party), []).append(facts)
     return {key: msgspec.json.encode(facts) for key, facts in found.items()}
-
-
-def _named(view: LocationView) -> dict[str, sql.TariffKey]:
-    """The tariffs that a location's connectors name."""
-    row = view.row
-    names = {name for evse in view.evses for connector in evse.doc.connectors for name in connector.tariff_ids or ()}
-    return {name: (row.platform_id, row.country_code, row.party_id, name) for name in names}
-
-
-def _tariff_name(key: sql.TariffKey) -> bytes:
-    return "\0".join(map(str, key)).encode()
-
-
-def _tariff_key(name: bytes) -> sql.TariffKey:
-    platform, country, party, row_id = name.decode().split("\0", 3)
-    return int(platform), country, party, row_id
-
-
-def _decoded(view: Callable[[R], V], row: R) -> V | None:
-    """A row that cannot be read must not keep the others back: it is treated as gone."""
-    try:
-        return view(row)
-    except Exception:
-        log.exception("a row could not be decoded")
-        _FAILED.labels("rows").inc()
-        return None
-
-
-def _drawn(form: Form[Any], view: LocationView | TariffView) -> bytes | None:
-    """One fragment; a row that a form cannot show must not keep the others back."""
-    try:
-        return form.fragment(view)
-    except Exception:
-        row = view.row
-        log.exception("%s*%s %s could not be rendered as %s", row.country_code, row.party_id, row.id, form.name)
-        _FAILED.labels(form.name).inc()
-        return None
-
-
-def _location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] | None) -> Rendered:
-    row = view.row
-    moment, described = micros(view.modified_at), micros(view.dated(view.modified_at))
-    priced = max(described, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
-    fragments = [(form, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
-    point = view.doc.coordinates
-    place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
-    return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)
-
-
-def _tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:
-    row = view.row
-    fragments = [(form, micros(row.modified_at), _drawn(form, view)) for form in forms]
-    return Rendered("tariff", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments)
