@@ -18,6 +18,7 @@ CHEAP_SECONDS = 0.5
 _REST = 2
 """Times what it took, between two editions: readers wait rather than keep the node busy."""
 _FIRST_PATIENCE = 10.0
+"""Where there is nothing to show yet: no edition, or one of the time before the first locations came."""
 _PAUSE = 10.0
 """Seconds until a node that did not answer is asked again."""
 _NAP = 0.003
@@ -90,7 +91,7 @@ class WholeFeed:
             filling, position = reading.state.filling, reading.state.position
         await self._reader.ask(self._channel, f"{filling} {self._name}")
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.patience if before else _FIRST_PATIENCE):
+            async with asyncio.timeout(self.patience if before is not None and before.rows else _FIRST_PATIENCE):
                 while True:
                     if self._answered(filling, position):
                         return
