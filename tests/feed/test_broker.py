@@ -49,7 +49,8 @@ class Reader:
         return self
 
     async def next(self) -> tuple[str, bytes]:
-        return await asyncio.wait_for(self.messages.get(), 10)
+        """The broker sends what went into a connection that was ending once more after 30 s."""
+        return await asyncio.wait_for(self.messages.get(), 60)
 
 
 @pytest.fixture
