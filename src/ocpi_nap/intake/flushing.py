@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +16,7 @@ _EVERY = 1.0
 async def flush_regularly(stop: asyncio.Event, *flushes: Callable[[], Awaitable[None]]) -> None:
     """Flush every second until told to stop, and once more then. What a flush raises is logged and ends nothing."""
     while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), timeout=_EVERY)
-        ending = stop.is_set()
+        ending = await happens(stop, within=_EVERY)
         for flush in flushes:
             try:
                 await flush()
