@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,16 +16,7 @@ from pathlib import Path
 
 import pytest
 
-_ports = itertools.count(10_000 + os.getpid() * 97 % 20_000)
-
-
-def free_port() -> int:
-    """A port that nobody has, below those that the system gives to connections: it stays free until it is used."""
-    for port in _ports:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError
+from tests.ports import free_port
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ocpi_nap.simulator.network import STATUS_MIX
-from tests.e2e.conftest import free_port
+from tests.ports import free_ports
 
 API = "/api/charging-network/v1"
 
@@ -53,8 +53,8 @@ async def stop(process: asyncio.subprocess.Process) -> str:
 
 async def test_the_demo(tmp_path: Path) -> None:
     """Exact sizes, the mix of statuses, the commands it prints, a clean end, and the same data after a new start."""
-    port = free_port() & ~7
-    environment = {**os.environ, "OCPI_NAP_DATA_DIR": str(tmp_path / "data"), "OCPI_NAP_MQTT_PORT": str(free_port())}
+    port, *_simulated, mqtt_port = free_ports(5)
+    environment = {**os.environ, "OCPI_NAP_DATA_DIR": str(tmp_path / "data"), "OCPI_NAP_MQTT_PORT": str(mqtt_port)}
     process, printed = await run(environment, port)
     url = f"http://127.0.0.1:{port}{API}"
     assert f"curl --compressed {url}/locations" in printed and "status-v1/#" in printed

@@ -28,9 +28,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.conftest import Nap, free_port
+from tests.e2e.conftest import Nap
 from tests.e2e.cpo import Cpo, location
 from tests.feed.test_outbox import MOSQUITTO
+from tests.ports import free_port
 
 API = "/api/charging-network/v1"
 

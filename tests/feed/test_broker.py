@@ -15,13 +15,14 @@ from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 
 from ocpi_nap.feed.broker import READER, BrokerError, EmbeddedBroker
+from tests.ports import free_port
 
 TOPIC = "status-v1/FI/ABC/L1/FI*ABC*E1"
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker(tmp_path, port=0) as running:
+    with EmbeddedBroker(tmp_path, port=free_port()) as running:
         yield running
 
 

@@ -24,13 +24,13 @@ from ocpi_nap.feed.teller import Teller
 from ocpi_nap.store import events
 from ocpi_nap.store.database import Database
 from tests.asgi import call
-from tests.e2e.conftest import free_port
 from tests.e2e.cpo import location, tariff
 from tests.feed.conftest import Api
 from tests.feed.following import BASE, tell
 from tests.feed.listener import Listener
 from tests.feed.test_stream import Pusher, streaming
 from tests.interface import Ocpi
+from tests.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 

@@ -22,6 +22,7 @@ from ocpi_nap.store.database import Database
 from ocpi_nap.store.rows import StatusPatch
 from tests.e2e.cpo import location
 from tests.feed.test_broker import Reader
+from tests.ports import free_port
 
 
 class Network:
@@ -71,7 +72,7 @@ async def statuses(reader: Reader, count: int) -> list[str]:
 
 
 async def test_each_change_once_whatever_the_number_of_nodes(database: Database, tmp_path: Path) -> None:
-    with EmbeddedBroker(tmp_path, port=0) as broker:
+    with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         reader = await Reader("reader").connect(broker, "status-v1/#")
         made = await Network.create(database)
         async with publishing(database, broker.publisher_url, 2):
@@ -90,7 +91,7 @@ async def test_each_change_once_whatever_the_number_of_nodes(database: Database,
 
 async def test_what_changed_while_the_broker_was_away(database: Database, tmp_path: Path) -> None:
     """The broker restarts: the publisher finds it again and goes on where it was."""
-    with EmbeddedBroker(tmp_path, port=0) as broker:
+    with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         port = broker.port
         reader = await Reader("first").connect(broker, "status-v1/#")
         made = await Network.create(database)
@@ -112,7 +113,7 @@ async def test_what_changed_while_the_broker_was_away(database: Database, tmp_pa
 
 
 async def test_only_published_environments(database: Database, tmp_path: Path) -> None:
-    with EmbeddedBroker(tmp_path, port=0) as broker:
+    with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         reader = await Reader("reader").connect(broker, "status-v1/#")
         hidden, shown = await Network.create(database, "test"), await Network.create(database)
         async with publishing(database, broker.publisher_url):
