@@ -105,7 +105,7 @@ class FeedReader:
         waited, poke = 0.0, _POKE
         while (reached := self._position()) is None or reached < wanted:
             if waited >= poke:
-                await self._db.notify("feed")
+                await self._db.notify("feed", sql.WANTED)
                 poke *= 2
             await asyncio.sleep(_NAP)
             waited += _NAP

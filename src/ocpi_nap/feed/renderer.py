@@ -26,11 +26,12 @@ from ocpi_nap.feed.drawing import decoded, draw_location, draw_tariff, location_
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, identity
 from ocpi_nap.feed.keys import party_prefix
-from ocpi_nap.feed.pace import gather
+from ocpi_nap.feed.pace import rest
 from ocpi_nap.feed.tables import State
 from ocpi_nap.feed.views import TariffView, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +61,17 @@ class Renderer:
         self._ready = False
         self._checked = 0.0
         self._turn = asyncio.Lock()
-        self._woken = asyncio.Event()
+        self._news = asyncio.Event()
+        self._wanted = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Render until told to stop; without the database it waits for it."""
         watcher = asyncio.create_task(self._watch())
-        ending = asyncio.create_task(stop.wait())
+        ending = asyncio.create_task(self._end(stop))
         try:
             while not stop.is_set():
-                self._woken.clear()
+                self._news.clear()
+                self._wanted.clear()
                 began = time.monotonic()
                 try:
                     await self.catch_up()
@@ -76,18 +79,23 @@ class Renderer:
                     log.warning("rendering was interrupted: %s", error)
                 except lmdb.Error:
                     log.exception("the fragments could not be written")
-                await gather(time.monotonic() - began)
-                woken = asyncio.create_task(self._woken.wait())
-                await asyncio.wait({woken, ending}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
-                woken.cancel()
+                await rest(time.monotonic() - began, self._wanted)
+                await happens(self._news, within=1)
         finally:
             for task in (watcher, ending):
                 task.cancel()
             await asyncio.gather(watcher, ending, return_exceptions=True)
 
     async def _watch(self) -> None:
-        async for _ in self._db.listen("feed"):
-            self._woken.set()
+        async for payload in self._db.listen("feed"):
+            self._news.set()
+            if payload == sql.WANTED:
+                self._wanted.set()
+
+    async def _end(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._news.set()
+        self._wanted.set()
 
     async def catch_up(self) -> None:
         """Return when everything that was committed before the call is rendered; what comes meanwhile does not keep it up."""
@@ -100,15 +108,15 @@ class Renderer:
                 wanted = wanted or await sql.newest(self._db, readable=True)
                 with self.store.reading() as reading:
                     state = reading.state
-                changes, position = await sql.changes_after(self._db, state.position)
-                if changes:
-                    await self._apply(changes, state.position, position)
-                if not changes or position >= wanted:
+                changed = await sql.changes_after(self._db, state.position)
+                if changed is not None:
+                    await self._apply(changed, state.position)
+                if changed is None or changed.position >= wanted:
                     break
         _BEHIND.set(time.time())
         if time.time() - self._checked > _CONFIRM_SECONDS:
             self._checked = time.time()
-            self._maintain(confirmed=not changes)
+            self._maintain(confirmed=changed is None)
 
     def _maintain(self, *, confirmed: bool) -> None:
         """What is done once a minute; ``confirmed``: nothing follows the position."""
@@ -164,28 +172,23 @@ class Renderer:
             self.store.remove_generation(state.generation)
         log.info("%d rows rendered in %.1f s", count, time.time() - began)
 
-    async def _apply(self, changes: list[tuple[str, int | None, int | None]], after: sql.Position, position: sql.Position) -> None:
+    async def _apply(self, changed: sql.Changed, after: sql.Position) -> None:
         parties = changed_at = None
-        if any(kind == "registry" for kind, *_ in changes):
+        if changed.registry:
             parties = await sql.load_parties(self._db, self._environments)
-            changed_at = await sql.registry_changed(self._db, after, position)
+            changed_at = await sql.registry_changed(self._db, after, changed.position)
             await self._apply_parties(parties)
-        releases = sum(kind == "snapshot-release" for kind, *_ in changes)
-        touched: dict[sql.Kind, list[int]] = {
-            "location": sorted({pk for _, pk, _ in changes if pk is not None}),
-            "tariff": sorted({pk for *_, pk in changes if pk is not None}),
-        }
-        places, gone_places = await self._render("location", touched["location"], self._of("location", paged=True))
+        places, gone_places = await self._render("location", sorted(changed.locations), self._of("location", paged=True))
         named = self._named_after(places, gone_places) if self._referenced_only else {}
-        numbers = sorted({*touched["tariff"], *(await self._numbers(named))})
+        numbers = sorted({*changed.tariffs, *(await self._numbers(named))})
         tariffs, gone_tariffs = await self._render("tariff", numbers, self._of("tariff", paged=True), named.get)
-        repriced = await self._naming(touched["tariff"])
+        repriced = await self._naming(sorted(changed.tariffs))
         with self.store.writing() as batch:
             self._put(batch, "location", places, gone_places)
             self._put(batch, "tariff", tariffs, gone_tariffs)
             batch.mark_stale("location", repriced)
-            batch.state.position, batch.state.confirmed = position, time.time()
-            batch.state.releases += releases
+            batch.state.position, batch.state.confirmed = changed.position, time.time()
+            batch.state.releases += changed.releases
             if parties is not None:
                 self._put_parties(batch, parties)
             if changed_at is not None:

@@ -108,7 +108,7 @@ class PushWriter:
             group.create_task(self._notify())
 
     async def _write_statuses(self, patches: Sequence[StatusPatch]) -> list[PatchResult | None]:
-        async with self._db.transaction() as conn:
+        async with self._db.connection() as conn:  # one statement: it commits by itself
             results = await network.patch_statuses(conn, patches)
         self._told.set()
         return [results.get(i) for i in range(len(patches))]

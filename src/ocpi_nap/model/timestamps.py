@@ -8,9 +8,15 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 _FORM = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)?)?\s*", re.ASCII)
 _LONGEST = 64
 """Characters of a text that is looked at: the pattern goes back over blanks, and a name of a zone is kept."""
+
+_encode = msgspec.json.Encoder().encode
+_WITH_MICROSECONDS = len('"2026-06-18T10:42:38.301456Z"')
+_Z = ord("Z")
 
 
 @lru_cache(maxsize=256)
@@ -79,9 +85,10 @@ def parse(value: Any, naive_tz: tzinfo = UTC) -> tuple[datetime | None, str | No
 
 def format_ms(moment: datetime) -> str:
     """``2026-06-18T10:42:38.301Z``: always milliseconds (contract section 0)."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+    text = _encode(moment)  # with microseconds or without a fraction, at a fifth of the cost of isoformat
+    if text[-2] != _Z:
+        text = _encode(moment.astimezone(UTC))
+    return text[1:24].decode() + "Z" if len(text) == _WITH_MICROSECONDS else text[1:20].decode() + ".000Z"
 
 
 def format_z(moment: datetime) -> str:

@@ -132,10 +132,16 @@ async def next_changes(conn: Conn, position: tuple[int, int], count: int) -> lis
     return [ChangeRow(*row) for row in await cursor.fetchall()]
 
 
+_TOLD = """
+SELECT location_pk, country_code, party_id, id, lon, lat, convert_to(evses::text, 'UTF8') FROM public_location WHERE location_pk = ANY(%s)
+"""
+_told_evses = msgspec.json.Decoder(dict[str, list[str | None]]).decode
+
+
 async def told_locations(conn: Conn, pks: Sequence[int]) -> dict[int, PublicLocation]:
     """What the log has told of these locations."""
-    cursor = await conn.execute("SELECT * FROM public_location WHERE location_pk = ANY(%s)", (list(pks),), binary=True)
-    return {row[0]: PublicLocation(*row) for row in await cursor.fetchall()}
+    cursor = await conn.execute(_TOLD.encode(), (list(pks),), binary=True)
+    return {pk: PublicLocation(pk, *values, _told_evses(evses)) for pk, *values, evses in await cursor.fetchall()}
 
 
 async def told_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, tuple[str, str, str]]:

@@ -16,7 +16,10 @@ TariffKey = tuple[int, str, str, str]
 """(platform id, country code, party id, id as connectors name it: exactly, contract section 4)"""
 Kind = Literal["location", "tariff"]
 
-_CHANGES_AT_ONCE = 1000
+WANTED = "wanted"
+"""Payload on the channel ``feed``: somebody waits for what changed to be rendered."""
+_CHANGES_AT_ONCE = 20_000
+_OBJECTS_AT_ONCE = 4000
 HIDDEN_STATUSES = ("PLANNED", "REMOVED")
 """An EVSE with one of these is not shown, and its status told to nobody (contract section 3)."""
 SHOWN_EVSE = f"s.withdrawn_at IS NULL AND s.status NOT IN {HIDDEN_STATUSES}"
@@ -75,7 +78,7 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text, (SELECT oid FR
 """
 _HEAD = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _CHANGES = f"""
-SELECT kind, location_pk, tariff_pk, xid::text::bigint, id FROM change
+SELECT xid::text::bigint, id, kind, location_pk, tariff_pk FROM change
  WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id LIMIT {_CHANGES_AT_ONCE}
 """
@@ -89,6 +92,19 @@ _NEWEST = """
 SELECT xid::text::bigint, id FROM change
  WHERE NOT %s OR xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
 """
+
+
+@dataclass(slots=True)
+class Changed:
+    """What a stretch of the change feed up to a position names, each object once."""
+
+    position: Position
+    locations: set[int] = field(default_factory=set)
+    tariffs: set[int] = field(default_factory=set)
+    registry: bool = False
+    """Operators or platforms are among it."""
+    releases: int = 0
+    """How often held snapshots were let go."""
 
 
 @dataclass(slots=True)
@@ -211,11 +227,24 @@ async def newest(db: Database, *, readable: bool) -> Position:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-async def changes_after(db: Database, position: Position) -> tuple[list[tuple[str, int | None, int | None]], Position]:
-    """What changed after a position, as (kind, location pk, tariff pk), a thousand at most, and the position reached."""
+async def changes_after(db: Database, position: Position) -> Changed | None:
+    """What changed after a position; None if nothing did. A long stretch is read in parts, by the objects that it names: a status that
+    changes ten times while nobody looks is looked at once."""
     rows = await db.fetch_all(_CHANGES, (str(position[0]), position[1]))
-    found = [(kind, location, tariff) for kind, location, tariff, _, _ in rows]
-    return found, (rows[-1][3], rows[-1][4]) if rows else position
+    if not rows:
+        return None
+    found = Changed(position)
+    for xid, number, kind, location, tariff in rows:
+        if location is not None:
+            found.locations.add(location)
+        elif tariff is not None:
+            found.tariffs.add(tariff)
+        found.registry = found.registry or kind == "registry"
+        found.releases += kind == "snapshot-release"
+        found.position = xid, number
+        if len(found.locations) + len(found.tariffs) >= _OBJECTS_AT_ONCE:
+            break
+    return found
 
 
 async def registry_changed(db: Database, after: Position, until: Position) -> datetime | None:
