@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,15 +33,25 @@ class TokenAuthenticator:
         self._epoch = epoch or Epoch()
         self._seen = self._epoch.now()
         self._known: dict[str, tuple[float, Caller]] = {}
+        self._running: dict[tuple[str, ...], asyncio.Task[Caller | None]] = {}
 
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
         """The caller for the first known reading (D2), or None."""
         known = self._remembered()
-        if cached:
-            for reading in readings:
-                found = known.get(reading)
-                if found is not None and time.monotonic() - found[0] < _FRESH:
-                    return found[1]
+        if not cached:
+            return await self._look_up(readings, known)
+        for reading in readings:
+            found = known.get(reading)
+            if found is not None and time.monotonic() - found[0] < _FRESH:
+                return found[1]
+        key = tuple(readings)
+        running = self._running.get(key)
+        if running is None:  # pushes that come together share one look: each a look of its own would hold all up once a second
+            running = self._running[key] = asyncio.create_task(self._look_up(readings, known))
+            running.add_done_callback(partial(_forget, self._running, key))
+        return await asyncio.shield(running)
+
+    async def _look_up(self, readings: Sequence[str], known: dict[str, tuple[float, Caller]]) -> Caller | None:
         for reading in readings:
             row = await self._db.fetch_one(FIND_CALLER, (hash_token(reading),))
             if row is None:
@@ -61,8 +72,12 @@ class TokenAuthenticator:
         """What was looked up in this epoch; a look-up that is under way when it ends is remembered in the one that is gone."""
         now = self._epoch.now()
         if now != self._seen:
-            self._seen, self._known = now, {}
+            self._seen = now
+            self._void()
         return self._known
+
+    def _void(self) -> None:
+        self._known, self._running = {}, {}
 
     async def _first_use(self, caller: Caller, kind: str, state: str) -> None:
         """A token proven by its first use retires the one before it (D18)."""
@@ -80,8 +95,15 @@ class TokenAuthenticator:
     async def run(self) -> None:
         """Forget what was looked up whenever the registry changes, on any node."""
         async for _ in self._db.listen("registry"):
-            self._known = {}
+            self._void()
             await asyncio.sleep(0)
+
+
+def _forget(running: dict[tuple[str, ...], asyncio.Task[Caller | None]], key: tuple[str, ...], ended: asyncio.Task[Caller | None]) -> None:
+    """A look that has ended; nobody may be left to take its error."""
+    running.pop(key, None)
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _caller(row: tuple[Any, ...]) -> Caller:
