@@ -13,12 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed import fragments, publications
+import pytest
+
+from ocpi_nap.feed import fragments, pace, publications
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.reader import FeedReader
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.views import LocationView
+from ocpi_nap.store import feed
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply, call
 from tests.e2e.cpo import location
@@ -192,6 +196,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from ocpi_nap.feed.batch import Batch
 from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.reader import FeedReader
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
 from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
@@ -241,6 +246,53 @@ async def test_a_renderer_killed_in_the_middle(database: Database, dsn: str, tmp
         with renderer.store.reading() as reading:
             assert reading.state.generation == generation  # it went on, and did not begin again
         assert content(renderer) == await filled(database, tmp_path / "other")
+
+
+async def test_a_long_stretch_of_changes(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changed often meanwhile is rendered once; a stretch that names many objects is read in parts, of all kinds."""
+    shown: list[str] = []
+
+    def fragment(view: LocationView) -> bytes | None:
+        shown.append(view.row.id)
+        return LOCATIONS.fragment(view)
+
+    made = await Network.create(database, "ABC")
+    await made.put(range(5))
+    forms = (replace(LOCATIONS, fragment=fragment), STATUSES, TARIFFS)
+    async with rendering(database, tmp_path / "one", forms) as renderer:
+        await settled(database)
+        await renderer.catch_up()
+        shown.clear()
+        for status in ("CHARGING", "BLOCKED", "AVAILABLE", "CHARGING"):
+            await made.status([1, 3], status)
+        await settled(database)
+        await renderer.catch_up()
+        assert shown == ["L1", "L3"]
+        monkeypatch.setattr(feed, "_OBJECTS_AT_ONCE", 2)
+        await made.status(range(5), "BLOCKED")
+        await made.put_tariff()
+        await made.withdraw([2])
+        await settled(database)
+        await renderer.catch_up()
+        assert content(renderer) == await filled(database, tmp_path / "two")
+
+
+async def test_a_reader_ends_the_rest_of_the_renderer(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may rest for long after much work; who asks for what changed meanwhile does not wait for the end of the rest."""
+    monkeypatch.setattr(pace, "_LEAST", 3600.0)
+    monkeypatch.setattr(pace, "_LONGEST_REST", 3600.0)
+    made = await Network.create(database, "ABC")
+    await made.put([0])
+    async with rendering(database, tmp_path) as renderer:
+        stop = asyncio.Event()
+        running = asyncio.create_task(renderer.run(stop))
+        reader = FeedReader(database, tmp_path, renderer.store, patience=60)
+        for status in ("CHARGING", "BLOCKED"):
+            await made.status([0], status)
+            await asyncio.wait_for(reader.sync(), 30)
+            assert any(status.encode() in row[-1] for row in content(renderer)[STATUSES.name])
+        stop.set()
+        await asyncio.wait_for(running, 30)
 
 
 async def test_what_makes_a_store_be_filled_anew(database: Database, tmp_path: Path) -> None:
