@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed.batch import Rendered
-from ocpi_nap.feed.drawing import micros
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.keys import feed_key
-from ocpi_nap.feed.press import Press
+from ocpi_nap.feed.editions.maker import EditionMaker
+from ocpi_nap.feed.fragments.batch import Rendered
+from ocpi_nap.feed.fragments.drawing import micros
+from ocpi_nap.feed.fragments.keys import feed_key
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.views import LocationView, location_view
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
@@ -83,13 +83,13 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     store = FragmentStore.open(folder / "fragments", writable=True)
     views = samples()
     fill(store, count, 0, range(count), views, store.new_generation([form.name for form in FORMS]))
-    press = Press(store, folder / "snapshots")
+    maker = EditionMaker(store, folder / "snapshots")
     for form in FORMS:
-        press.make(form)
+        maker.make(form)
     fill(store, count, 1, range(0, count, 100), views, None)
     peak = _Peak()
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    results = [press.make(form) for form in FORMS if form.rows == "location"]
+    results = [maker.make(form) for form in FORMS if form.rows == "location"]
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     assert set(results) == {"built"}, results
     grown = peak.stop()
@@ -99,7 +99,7 @@ def measure(count: int, folder: Path) -> dict[str, float]:
 
 def _bulk(folder: Path) -> dict[str, float]:
     """The bulk formats, in their own process: CPU time and memory."""
-    command = [sys.executable, "-m", "ocpi_nap.feed.bulk", str(folder / "fragments"), str(folder / "snapshots")]
+    command = [sys.executable, "-m", "ocpi_nap.feed.editions.bulk", str(folder / "fragments"), str(folder / "snapshots")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command)
     peak = _Peak(process.pid)

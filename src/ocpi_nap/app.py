@@ -15,8 +15,8 @@ from typing import Any
 
 from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.feed.datex2.common import DatexOptions
+from ocpi_nap.feed.events.relay import MqttRelay
 from ocpi_nap.feed.limits import Limits, read_networks
-from ocpi_nap.feed.relay import MqttRelay
 from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.intake.contacts import CountingAuthenticator
 from ocpi_nap.intake.flushing import flush_regularly

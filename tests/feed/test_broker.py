@@ -14,7 +14,7 @@ import pytest
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 
-from ocpi_nap.feed.broker import READER, BrokerError, EmbeddedBroker
+from ocpi_nap.feed.events.broker import READER, BrokerError, EmbeddedBroker
 from tests.ports import free_port
 
 TOPIC = "status-v1/FI/ABC/L1/FI*ABC*E1"

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed import fragments, publications
+from ocpi_nap.feed import publications
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments import store as fragment_store
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.views import LocationView
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply, call
@@ -190,10 +191,10 @@ async def test_only_tariffs_that_a_connector_names(database: Database, tmp_path:
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from ocpi_nap.feed.batch import Batch
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments.batch import Batch
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 
 put, left = Batch.put, [int(sys.argv[3])]
@@ -284,19 +285,19 @@ async def test_a_machine_that_went_down(tmp_path: Path) -> None:
     folder = tmp_path / "fragments"
 
     def write() -> None:
-        fragments.prepare(folder)
+        fragment_store.prepare(folder)
         FragmentStore.open(folder, writable=True).close()
 
     write()
     write()
     assert (folder / "data.mdb").exists()  # killed, the machine runs on
-    fragments.close(folder)
-    fragments.prepare(folder)
+    fragment_store.close(folder)
+    fragment_store.prepare(folder)
     assert (folder / "data.mdb").exists()
     for mark in ("4 another boot", "another layout closed", "closed"):
         write()
         (folder / "written-since-boot").write_text(mark)
-        fragments.prepare(folder)
+        fragment_store.prepare(folder)
         assert not (folder / "data.mdb").exists(), mark
 
 

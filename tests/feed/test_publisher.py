@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ocpi_nap.feed.broker import EmbeddedBroker
-from ocpi_nap.feed.mqtt import Publisher
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.broker import EmbeddedBroker
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.events.mqtt import Publisher
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model.platform import Operator, PlatformSettings
@@ -59,7 +59,7 @@ class Network:
 @asynccontextmanager
 async def publishing(db: Database, url: str, count: int = 1, *, environments: tuple[str, ...] = ("production",)) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    parts = [part for _ in range(count) for part in (Teller(db, publish_environments=environments),
+    parts = [part for _ in range(count) for part in (EventLogWriter(db, publish_environments=environments),
                                                      Publisher(db, url, publish_environments=environments))]  # fmt: skip
     tasks = [asyncio.create_task(part.run(stop)) for part in parts]
     yield

@@ -255,7 +255,7 @@ BROKEN = {
 @pytest.mark.holds("R115", "R117", "R126", "R129", "I-53", "I-65")
 async def test_incomplete_withdraws_nothing(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came is kept, the crawl is incomplete and says why, and nothing is withdrawn."""
-    monkeypatch.setattr("ocpi_nap.ocpi.pages._RETRIES", 0)
+    monkeypatch.setattr("ocpi_nap.ocpi.paging._RETRIES", 0)
     async with sender(ocpi, version) as cpo:
         cpo.locations = [location(version, n) for n in range(5)]
         await cpo.pull()
@@ -294,7 +294,7 @@ def _not_gzip(request: web.Request, items: list[Any]) -> web.Response:
 @pytest.mark.holds("R200", "I-54")
 async def test_hostile_pages(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page without end, a bomb, a tower: bounded, told, and the process lives."""
-    monkeypatch.setattr("ocpi_nap.ocpi.pages._RETRIES", 0)
+    monkeypatch.setattr("ocpi_nap.ocpi.paging._RETRIES", 0)
     monkeypatch.setattr(client_module, "PAGE_LIMIT", 1_000_000)
     async with sender(ocpi, version) as cpo:
         cpo.locations = [location(version, 1)]
@@ -320,7 +320,7 @@ async def test_busy_platform(ocpi: Ocpi, version: str, monkeypatch: pytest.Monke
     def answer(request: web.Request, items: list[Any]) -> web.Response:
         return answers.pop(0) if answers and request.path == "/locations" else by_offset(2)(request, items)
 
-    monkeypatch.setattr("ocpi_nap.ocpi.pages.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
+    monkeypatch.setattr("ocpi_nap.ocpi.paging.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
     async with sender(ocpi, version) as cpo:
         cpo.locations, cpo.handler = [location(version, n) for n in range(3)], answer
         assert (await cpo.pull())["locations"].complete

@@ -13,7 +13,7 @@ from aiohttp import web
 from ocpi_nap.intake import crawl as crawling
 from ocpi_nap.intake.operations import MOST_EVSES
 from ocpi_nap.model import jsontext
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from tests.asgi import Reply, call
 from tests.e2e.cpo import location
 from tests.intake.pusher import VERSIONS, Pusher, at
@@ -346,8 +346,8 @@ async def test_objects_too_large(ocpi: Ocpi, version: str, monkeypatch: pytest.M
 @each
 async def test_more_objects_than_there_are(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one page or in all together: the pull ends, what came is kept, nothing is withdrawn."""
-    monkeypatch.setattr(pages, "MOST_OBJECTS", 40)
-    monkeypatch.setattr(pages, "_LARGE", 100)
+    monkeypatch.setattr(paging, "MOST_OBJECTS", 40)
+    monkeypatch.setattr(paging, "_LARGE", 100)
     async with sender(ocpi, version) as cpo:
         many = b",".join(b'{"id":"%d"}' % number for number in range(60))
         cpo.handler = lambda request, items: raw(b'{"status_code":1000,"data":[' + many + b"]}")
@@ -383,7 +383,7 @@ async def test_every_request_counts(ocpi: Ocpi, version: str, monkeypatch: pytes
     async def at_once(seconds: float) -> None:
         return None
 
-    monkeypatch.setattr(pages.Crawler.__init__, "__kwdefaults__", {"date_from": None, "sleep": at_once})
+    monkeypatch.setattr(paging.Crawler.__init__, "__kwdefaults__", {"date_from": None, "sleep": at_once})
     async with sender(ocpi, version, max_requests_per_day=5) as cpo:
         answers: list[Any] = [web.Response(status=500), raw(b'{"status_code":'), web.Response(status=307, headers={"Location": "/x"})]
         cpo.locations = [location(version, 1)]

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from ocpi_nap.ocpi import client as client_module
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.registry import RegistryError, onboarding
 from tests.e2e.cpo import location
 from tests.intake.pusher import FROM_221, VERSIONS, Pusher, at
@@ -105,7 +105,7 @@ async def _deflated(request: web.Request, items: list[Any]) -> web.StreamRespons
 @pytest.mark.holds("R200", "R39")
 async def test_nobody_delays_others(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one platform's page hangs and another sends a bomb, a third one is pulled, and pushes are answered."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     monkeypatch.setattr(client_module, "PAGE_LIMIT", 1_000_000)
     hanging = asyncio.Event()
 

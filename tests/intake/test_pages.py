@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.net import Refused, follow
 from tests.e2e.cpo import location
 from tests.intake.pusher import FROM_221, VERSIONS
@@ -155,7 +155,7 @@ class sender_elsewhere:
 @pytest.mark.holds("R116", "R117", "I-50", "I-53", "I-56")
 async def test_ends_of_lists(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless lists end with an error; a Link that fails is replaced by an offset; what lies past the end is the end."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     turns: list[int] = []
 
     def always_next(items_of: Any) -> Any:
@@ -284,7 +284,7 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
     def busy(retry_after: str | None, status: int = 429) -> web.Response:
         return web.json_response({}, status=status, headers={"Retry-After": retry_after} if retry_after else None)
 
-    monkeypatch.setattr("ocpi_nap.ocpi.pages.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
+    monkeypatch.setattr("ocpi_nap.ocpi.paging.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
     await ocpi.db.execute("SELECT 1")
     async with sender(ocpi, version) as cpo:
         await ocpi.db.execute("UPDATE platform SET endpoints = endpoints - 'tariffs'")
@@ -306,7 +306,7 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
         answers[:] = [web.Response(status=502) for _ in range(20)]
         assert "(3 retries)" in str((await cpo.pull())["locations"].error)
         answers.clear()
-        monkeypatch.setattr(pages.time, "monotonic", iter(range(0, 10**9, 400 * 60)).__next__)
+        monkeypatch.setattr(paging.time, "monotonic", iter(range(0, 10**9, 400 * 60)).__next__)
         assert (await cpo.pull())["locations"].error == "longer than 360 minutes"
 
 
@@ -314,7 +314,7 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.holds("I-68", "R200")
 async def test_slow_page(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that does not come in its time ends the crawl; it took nobody else's time."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     never = asyncio.Event()
 
     async def answer(request: web.Request, items: list[Any]) -> web.StreamResponse:

@@ -134,7 +134,7 @@ async def test_any_paging(ocpi: Ocpi, version: str, plan: Plan, monkeypatch: pyt
     async def no_wait(_: float) -> None:
         return None
 
-    monkeypatch.setattr("ocpi_nap.ocpi.pages.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": no_wait})
+    monkeypatch.setattr("ocpi_nap.ocpi.paging.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": no_wait})
     for table in ("platform", "evse", "evse_state"):
         await ocpi.db.execute(f"DELETE FROM {table}")
     async with sender(ocpi, version, page_size=plan.size, max_pages=50) as cpo:

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 
 from ocpi_nap.intake.crawl import AlreadyRunning
+from ocpi_nap.intake.handlers import RegistryJobHandlers
 from ocpi_nap.intake.jobs import CrawlJob, RepairQueue, connect, next_due
 from ocpi_nap.intake.repair import repair_location
-from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.registry import onboarding
 from tests.e2e.cpo import location, tariff
@@ -211,7 +211,7 @@ async def test_schedule(ocpi: Ocpi, version: str) -> None:
             sealed = ocpi.registry.vault.seal("token-c")
             await ocpi.db.execute("UPDATE platform SET outbound_c = %s, settings = %s::jsonb", (sealed, settings))
             asked(cpo)
-            await RegistryWork(ocpi.registry).crawl(CrawlJob(platform.id, False))
+            await RegistryJobHandlers(ocpi.registry).crawl(CrawlJob(platform.id, False))
             assert ["date_from" in query for query in asked(cpo)] == [not full_only]
         await ocpi.db.execute("UPDATE platform SET settings = '{\"max_requests_per_day\": 1}'")
         await ocpi.db.execute("UPDATE schedule SET due_at = now()")

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi import net, pages
+from ocpi_nap.ocpi import net, paging
 from ocpi_nap.ocpi.client import HttpFailure, NotOcpi, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl, Unreachable, unauthorised
 from ocpi_nap.ocpi.discovery import discover
 from ocpi_nap.ocpi.links import next_link
-from ocpi_nap.ocpi.pages import Crawler
+from ocpi_nap.ocpi.paging import Crawler
 
 VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 each = pytest.mark.parametrize("version", VERSIONS)
@@ -391,4 +391,4 @@ def test_links_of_blanks_and_brackets() -> None:
 )  # fmt: skip
 def test_waits_that_are_none(text: str) -> None:
     """Whatever stands in Retry-After: a number of seconds, ten minutes at most."""
-    assert 0 <= pages._wait(text, 1) <= 600
+    assert 0 <= paging._wait(text, 1) <= 600

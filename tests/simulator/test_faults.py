@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.registry import RegistryError, handshake
 from ocpi_nap.simulator.faults import FAULTS, Fault
@@ -36,7 +36,7 @@ def expected(platform: SimulatedPlatform) -> dict[str, int]:
 async def test_tolerated(nap: Nap, fault: Fault, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A platform with the fault registers, and its pull is complete."""
     if fault.name == "rate-limit-bare":
-        monkeypatch.setattr(pages, "_wait", lambda *_: 0.0)
+        monkeypatch.setattr(paging, "_wait", lambda *_: 0.0)
     async with nap.platform(version, fault.name) as platform:
         await nap.add(platform, **fault.settings)
         assert await nap.register() == "registered"

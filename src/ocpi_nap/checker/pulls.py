@@ -13,7 +13,7 @@ from ocpi_nap.checker.state import Run
 from ocpi_nap.model.platform import Party, PlatformSettings
 from ocpi_nap.ocpi.client import PeerError
 from ocpi_nap.ocpi.links import next_link
-from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
+from ocpi_nap.ocpi.paging import Crawler, CrawlFailed
 
 
 @dataclass

@@ -20,15 +20,15 @@ from psycopg_pool import PoolTimeout
 from ocpi_nap.app import DSN_VARIABLE, datex_options, start_log
 from ocpi_nap.cli.children import orphaned
 from ocpi_nap.cli.context import load_settings
-from ocpi_nap.feed import fragments
-from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
 from ocpi_nap.feed.datex2.places import european_clocks
 from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
-from ocpi_nap.feed.editions import forget
+from ocpi_nap.feed.editions.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.editions.edition import forget
+from ocpi_nap.feed.editions.snapshots import SnapshotBuilder
 from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import store as fragment_store
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.publications import public_forms
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.feed.views import LocationView, TariffView
 from ocpi_nap.intake.flushing import flush_regularly
 from ocpi_nap.intake.issuelog import IssueLog
@@ -53,7 +53,7 @@ def prepare(settings: Settings) -> None:
     lock = _lock(settings)
     if lock.acquire(blocking=False):
         try:
-            fragments.prepare(settings.feed_dir / "fragments")
+            fragment_store.prepare(settings.feed_dir / "fragments")
         finally:
             lock.release()
 
@@ -77,7 +77,7 @@ def _report(issues: IssueLog, view: LocationView | TariffView, publication: str,
 
 
 async def _sampling(
-    settings: Settings, db: Database, store: fragments.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
+    settings: Settings, db: Database, store: fragment_store.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
 ) -> None:
     """Hold samples against the official schemas where they are given; what is not valid is an issue of its platform."""
     if settings.datex_schemas is None:
@@ -126,9 +126,9 @@ async def _feed(settings: Settings, dsn: str) -> None:
 
 async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     folder = settings.feed_dir / "fragments"
-    fragments.prepare(folder)
+    fragment_store.prepare(folder)
     db = await Database.open(dsn, max_size=4)
-    store = fragments.FragmentStore.open(folder, writable=True)
+    store = fragment_store.FragmentStore.open(folder, writable=True)
     try:
         issues = IssueLog(db)
         forms = public_forms(datex_options(settings), partial(_report, issues))
@@ -145,5 +145,5 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), flush_regularly(stop, issues.flush), *watching)
     finally:
         store.close()
-        fragments.close(folder)
+        fragment_store.close(folder)
         await db.close()

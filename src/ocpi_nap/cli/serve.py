@@ -21,12 +21,12 @@ from ocpi_nap.cli.children import KeptAlive, children, orphaned
 from ocpi_nap.cli.context import check_vault, database_server, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
-from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
-from ocpi_nap.feed.mqtt import Publisher
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.broker import BrokerError, EmbeddedBroker
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.events.mqtt import Publisher
+from ocpi_nap.intake.handlers import RegistryJobHandlers
 from ocpi_nap.intake.jobs import run_jobs
 from ocpi_nap.intake.watch import watch_platforms
-from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 
@@ -113,9 +113,9 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
         publish_environments=settings.environments,
     )  # fmt: skip
     tasks = (
-        Teller(db, publish_environments=settings.environments).run(stop),
+        EventLogWriter(db, publish_environments=settings.environments).run(stop),
         publisher.run(stop),
-        run_jobs(db, dsn, stop, RegistryWork(registry), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, RegistryJobHandlers(registry), change_days=settings.change_days),
         watch_platforms(db, stop),
         orphaned(parent, stop),
     )

@@ -18,10 +18,10 @@ from typing import Any
 from isal import igzip
 
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.keys import key_operator
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.fragments.keys import key_operator
+from ocpi_nap.feed.fragments.reader import FeedReader
+from ocpi_nap.feed.fragments.tables import Reading
 from ocpi_nap.feed.selections import Selection
-from ocpi_nap.feed.tables import Reading
 
 PAGE_SIZE = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

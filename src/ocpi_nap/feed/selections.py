@@ -11,12 +11,12 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from ocpi_nap.feed import render
-from ocpi_nap.feed.drawing import micros
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import party_prefix
+from ocpi_nap.feed.fragments.coordinates import to_e7
+from ocpi_nap.feed.fragments.drawing import micros
+from ocpi_nap.feed.fragments.keys import party_prefix
+from ocpi_nap.feed.fragments.tables import Entry, Reading
 from ocpi_nap.feed.parameters import Box, read_box, read_operators, read_since
-from ocpi_nap.feed.places import to_e7
-from ocpi_nap.feed.tables import Entry, Reading
 from ocpi_nap.model.platform import Party
 from ocpi_nap.model.timestamps import format_ms
 

@@ -25,7 +25,7 @@ from ocpi_nap.model.platform import Party, Platform
 from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.pages import LARGEST_OBJECT, Crawler, CrawlFailed
+from ocpi_nap.ocpi.paging import LARGEST_OBJECT, Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls, locks

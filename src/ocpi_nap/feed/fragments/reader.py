@@ -14,8 +14,8 @@ import psycopg
 from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.tables import Reading
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.fragments.tables import Reading
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from prometheus_client import Gauge
 
-from ocpi_nap.feed.leader import Leader
+from ocpi_nap.feed.events.leader import Leader
 from ocpi_nap.feed.pace import gather
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
@@ -158,7 +158,7 @@ def _told(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     return place is not None and any(seen is not None and includes(seen, row.xid) for _, seen in place.evses.values())
 
 
-class Teller(Leader):
+class EventLogWriter(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:

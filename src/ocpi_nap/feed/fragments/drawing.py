@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
-from ocpi_nap.feed.batch import Rendered
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import feed_key
-from ocpi_nap.feed.places import NOWHERE, to_e7
+from ocpi_nap.feed.fragments.batch import Rendered
+from ocpi_nap.feed.fragments.coordinates import NOWHERE, to_e7
+from ocpi_nap.feed.fragments.keys import feed_key
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
-from ocpi_nap.feed.segments import AROUND_GZIP, GZIP_BEGIN, Segment
+from ocpi_nap.feed.editions.segments import AROUND_GZIP, GZIP_BEGIN, Segment
 
 _LAYOUT = b"ocpi-nap blocks 1\n"
 _RECORD = struct.Struct(">Q?IqIII20sIIII")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import zstandard
 from isal import isal_zlib
 
-from ocpi_nap.feed import crc
+from ocpi_nap.feed.editions import crc
 from ocpi_nap.feed.pages import etag
 
 CHUNK = 1 << 20

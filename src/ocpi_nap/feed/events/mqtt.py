@@ -24,10 +24,10 @@ from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter, Gauge
 
-from ocpi_nap.feed.broker import address
-from ocpi_nap.feed.leader import Leader
+from ocpi_nap.feed.events.broker import address
+from ocpi_nap.feed.events.leader import Leader
+from ocpi_nap.feed.events.objects import Shown, present, shown
 from ocpi_nap.feed.pace import gather
-from ocpi_nap.feed.shown import Shown, present, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events, locks
 from ocpi_nap.store.database import Conn, Database

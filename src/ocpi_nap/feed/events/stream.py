@@ -20,8 +20,8 @@ from fastapi import APIRouter, Header, Query, Request
 from prometheus_client import Counter, Gauge
 from starlette.responses import Response
 
-from ocpi_nap.feed.changes import GONE, Area, Operators
-from ocpi_nap.feed.filters import Filter, read_filter
+from ocpi_nap.feed.events.changes import GONE, Area, Operators
+from ocpi_nap.feed.events.filters import Filter, read_filter
 from ocpi_nap.feed.http import plain
 from ocpi_nap.feed.parameters import BadParameter, read_cursor
 from ocpi_nap.feed.schema import ALWAYS, HEADERS, TEXT, WRONG, Answers

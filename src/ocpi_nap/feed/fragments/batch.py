@@ -10,9 +10,9 @@ import msgspec
 import zstandard
 
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import AFTER_ALL, KINDS, LONGEST, NUMBER, Kind, key_party, row_number
-from ocpi_nap.feed.places import NOWHERE
-from ocpi_nap.feed.tables import HEAD, HIDDEN, LOG_KEPT, PACKED, PLAIN, RowRecord, State, decode_row, encode_row
+from ocpi_nap.feed.fragments.coordinates import NOWHERE
+from ocpi_nap.feed.fragments.keys import AFTER_ALL, KINDS, LONGEST, NUMBER, Kind, key_party, row_number
+from ocpi_nap.feed.fragments.tables import HEAD, HIDDEN, LOG_KEPT, PACKED, PLAIN, RowRecord, State, decode_row, encode_row
 
 _PACKING_LEVEL = 1
 _SERIAL_BITS = 24

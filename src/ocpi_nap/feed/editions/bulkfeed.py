@@ -11,11 +11,11 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from ocpi_nap.feed.editions import Edition, described
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.editions.edition import Edition, described
+from ocpi_nap.feed.editions.whole import WholeFeed
+from ocpi_nap.feed.fragments.reader import FeedReader
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.render import LOCATIONS
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class BulkBuilder:
             return
         if last is not None and (last.filling, last.revision) == (state.filling, state.revisions.get(LOCATIONS.name)):
             return
-        command = [sys.executable, "-m", "ocpi_nap.feed.bulk", str(self._fragments), str(self._snapshots)]
+        command = [sys.executable, "-m", "ocpi_nap.feed.editions.bulk", str(self._fragments), str(self._snapshots)]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             _, errors = await process.communicate()

@@ -1,4 +1,4 @@
-"""When the editions of all publications are made, in the process that renders; how they are made is in `press`."""
+"""When the editions of all publications are made, in the process that renders; how they are made is in `maker`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import psycopg
 from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 
-from ocpi_nap.feed.press import Press
-from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.editions.maker import EditionMaker
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class SnapshotBuilder:
         self._db = db
         self._renderer = renderer
         self.store = renderer.store
-        self._press = Press(self.store, folder)
+        self._maker = EditionMaker(self.store, folder)
         self._seconds = seconds
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
@@ -84,7 +84,7 @@ class SnapshotBuilder:
             rendered = None if all(form.paged for form in forms) else await self._renderer.refresh()
             for form in forms:
                 try:
-                    result = await asyncio.to_thread(self._press.make, form, rendered)
+                    result = await asyncio.to_thread(self._maker.make, form, rendered)
                 except Exception:
                     log.exception("the snapshot of %s could not be made; the last one is still served", form.name)
                     result = "failed"

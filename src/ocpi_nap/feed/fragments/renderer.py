@@ -21,13 +21,13 @@ from psycopg_pool import PoolTimeout
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
-from ocpi_nap.feed.batch import Batch, Rendered
-from ocpi_nap.feed.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore, identity
-from ocpi_nap.feed.keys import party_prefix
+from ocpi_nap.feed.fragments.batch import Batch, Rendered
+from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
+from ocpi_nap.feed.fragments.keys import party_prefix
+from ocpi_nap.feed.fragments.store import FragmentStore, identity
+from ocpi_nap.feed.fragments.tables import State
 from ocpi_nap.feed.pace import rest
-from ocpi_nap.feed.tables import State
 from ocpi_nap.feed.views import TariffView, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from ocpi_nap.feed.broker import address
+from ocpi_nap.feed.events.broker import address
 from ocpi_nap.feed.limits import Counts, Limits, client_key
 from ocpi_nap.store.database import Database
 
