@@ -100,6 +100,8 @@ class Changed:
 
     position: Position
     locations: set[int] = field(default_factory=set)
+    described: set[int] = field(default_factory=set)
+    """Of the locations, those of which more than a status changed."""
     tariffs: set[int] = field(default_factory=set)
     registry: bool = False
     """Operators or platforms are among it."""
@@ -237,6 +239,8 @@ async def changes_after(db: Database, position: Position) -> Changed | None:
     for xid, number, kind, location, tariff in rows:
         if location is not None:
             found.locations.add(location)
+            if kind != "status":
+                found.described.add(location)
         elif tariff is not None:
             found.tariffs.add(tariff)
         found.registry = found.registry or kind == "registry"

@@ -38,8 +38,6 @@ _MOST_CELLS = 2000
 """Changed locations that are told one by one; more of them are told as a reload."""
 _OPERATORS = 600.0
 """Seconds between looks at who is published: the data of a lost platform end by time, without a change (D19)."""
-_FULL = 500
-"""Changes after which more may wait; the feed gives a thousand and more at once."""
 _REMEMBERED = 900.0
 """Seconds of changes that a map which turns to another zoom can be told."""
 _MOST_LISTENERS = 1000
@@ -170,16 +168,15 @@ class Live:
         assert self._position is not None
         while True:
             synced = time.monotonic()
-            changes, position = await changes_sql.changes_after(self._db, self._position)
-            if any(kind == "registry" for kind, _, _ in changes):
+            changed = await changes_sql.changes_after(self._db, self._position)
+            if changed is None:
+                self._synced = synced
+                return
+            if changed.registry:
                 await self._load()
                 return
-            described = {pk for kind, pk, _ in changes if pk is not None and kind != "status"}
-            status_only = {pk for kind, pk, _ in changes if pk is not None and kind == "status"} - described
-            await self._apply(described, status_only)
-            self._position, self._synced = position, synced
-            if len(changes) < _FULL:
-                return
+            await self._apply(changed.described, changed.locations - changed.described)
+            self._position, self._synced = changed.position, synced
 
     async def _apply(self, described: set[int], status_only: set[int]) -> None:
         network, slots, moved = self.network, set(), False
