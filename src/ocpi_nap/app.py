@@ -30,7 +30,6 @@ from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
-from ocpi_nap.registry.epoch import Epoch
 from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
@@ -115,8 +114,8 @@ def datex_options(settings: Settings) -> DatexOptions:
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
     """The OCPI client and the registry of this process."""
     client = await OcpiClient.open()
-    vault, epoch, own = Vault.open(settings.data_dir), Epoch.open(settings.data_dir), identity(settings)
-    return client, Registry(db, vault, client, own, settings.allow_private_networks, epoch, settings.where)
+    vault, own = Vault.open(settings.data_dir), identity(settings)
+    return client, Registry(db, vault, client, own, settings.allow_private_networks, settings.where)
 
 
 def api_limits(settings: Settings) -> Limits:
@@ -180,7 +179,7 @@ class App:
         settings = self._settings
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
-        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault), registry.epoch)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault))
         counting = CountingAuthenticator(authenticator, db)
         receiver = ReceiverService(db, writer, issues, RepairQueue(db), registry.area)
         party = (settings.country_code.upper(), settings.party_id.upper())

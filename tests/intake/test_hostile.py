@@ -264,7 +264,7 @@ async def test_a_token_that_another_worker_ended(ocpi: Ocpi, version: str) -> No
         before = await ocpi.stored()
         for method, path, sent in [
             ("PATCH", f"{base}/U1", {**status, "status": "RESERVED"}), ("PUT", base, {**body, "name": "x", "last_updated": at(2)}),
-            ("PATCH", base, {"name": "y"}), ("PUT", f"{version}/locations/FI/ABC/L2", location(version, 2)),
+            ("PATCH", base, {"name": "y"}), ("PATCH", base, {}), ("PUT", f"{version}/locations/FI/ABC/L2", location(version, 2)),
         ]:  # fmt: skip
             reply = await ocpi.send(method, path, sent, token=token)
             assert (reply.status, reply.json()["status_code"]) == (401, 2000), (method, path)

@@ -81,7 +81,6 @@ async def set_tokens(
             await sql.visible_change(conn)
     except UniqueViolation:
         raise RegistryError("TOKEN_B: this token is in use already; each belongs to one platform.") from None
-    registry.epoch.end()
     platform = await registry.platform(name)
     if token_c is None:
         return platform
