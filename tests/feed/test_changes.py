@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.model.platform import Operator
 from ocpi_nap.store import events, registry
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
@@ -192,6 +193,43 @@ async def test_operators_that_come_and_go(ocpi: Ocpi, api: Api) -> None:
     await listener.leave()
     stop.set()
     await telling
+
+
+async def test_a_look_at_operators_that_is_cut_off(ocpi: Ocpi, api: Api) -> None:
+    """The writer ends after it has seen who is published and before all is told: the next one tells the rest, whatever changed meanwhile."""
+    app, _, _ = await _prepared(ocpi, api)
+    copy = await Copy(app).start()
+    (platform,) = await ocpi.db.fetch_all("SELECT id FROM platform")
+
+    async def published(there: bool) -> None:
+        async with ocpi.db.transaction() as conn:
+            if there:
+                known = Operator(country_code="FI", party_id="ABC", name="ABC")
+                await registry.insert_operators(conn, platform[0], "production", [known])
+            else:
+                await registry.remove_operators(conn, platform[0], [("FI", "ABC")])
+            await registry.visible_change(conn)
+
+    async def cut_off() -> None:
+        async with ocpi.db.connection() as conn:
+            await events.begin_operators(conn, await events.changed_operators(conn, ["production", "test"]))
+
+    async def held() -> int:
+        await tell(EventLogWriter(ocpi.db))
+        await copy.follow()
+        assert copy.held() == (await Copy(app).load()).held()
+        return len(copy.locations)
+
+    await published(False)
+    await cut_off()
+    assert await held() == 0
+    await published(True)
+    await cut_off()
+    assert await held() == 1
+    await published(False)
+    await cut_off()
+    await published(True)
+    assert await held() == 1
 
 
 async def _erase(ocpi: Ocpi, name: str) -> None:
