@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -104,6 +105,14 @@ class KeptAlive:
                     service.revive()
                 except (RuntimeError, OSError) as error:
                     log.error("the %s could not be started: %s", type(service).__name__, error)
+
+
+def stop_on_signal() -> asyncio.Event:
+    """Set when somebody asks this process to end: SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def orphaned(parent: int, stop: asyncio.Event) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,7 +17,7 @@ from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 
 from ocpi_nap.app import DSN_VARIABLE, datex_options, start_log
-from ocpi_nap.cli.children import orphaned
+from ocpi_nap.cli.children import orphaned, stop_on_signal
 from ocpi_nap.cli.context import load_settings
 from ocpi_nap.feed.datex2.places import european_clocks
 from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
@@ -36,7 +35,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import object_path
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -108,20 +107,15 @@ async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
 
 
 async def _feed(settings: Settings, dsn: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    parent = os.getppid()
-    watching = asyncio.create_task(orphaned(parent, stop))
-    lock = _lock(settings)
-    while not stop.is_set() and not lock.acquire(blocking=False):
-        await asyncio.wait([watching], timeout=1)
-    if not stop.is_set():
+    stop, lock = stop_on_signal(), _lock(settings)
+    async with meanwhile(orphaned(os.getppid(), stop)):
+        while not lock.acquire(blocking=False):
+            if await happens(stop, within=1):
+                return
         try:
             await _render(settings, dsn, stop)
         finally:
             lock.release()
-    await watching
 
 
 async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:

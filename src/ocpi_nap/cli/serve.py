@@ -17,7 +17,7 @@ import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry, start_log
 from ocpi_nap.cli import rendering
-from ocpi_nap.cli.children import KeptAlive, children, orphaned
+from ocpi_nap.cli.children import KeptAlive, children, orphaned, stop_on_signal
 from ocpi_nap.cli.context import check_vault, database_server, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
@@ -102,10 +102,7 @@ def run_background() -> None:
 
 
 async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    parent = os.getppid()
+    stop, parent = stop_on_signal(), os.getppid()
     db = await Database.open(dsn, max_size=48)  # each pull that is under way holds one, the slow ones too
     client, registry = await build_registry(db, settings)
     publisher = Publisher(

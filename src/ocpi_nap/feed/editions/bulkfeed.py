@@ -17,6 +17,7 @@ from ocpi_nap.feed.fragments.reader import FeedReader
 from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.render import LOCATIONS
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +74,12 @@ class BulkBuilder:
                 if payload and payload.split(" ")[0] == self._filling():
                     asked.set()
 
-        watcher, ending = asyncio.create_task(watch()), asyncio.create_task(stop.wait())
-        try:
+        async with meanwhile(watch()):
             while not stop.is_set():
-                wanted = asyncio.create_task(asked.wait())
-                await asyncio.wait({wanted, ending}, return_when=asyncio.FIRST_COMPLETED)
-                wanted.cancel()
+                await happens(asked, stop, within=None)
                 if asked.is_set():
                     asked.clear()
                     await self.build()
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
 
     def _filling(self) -> str:
         with self._renderer.store.reading() as reading:

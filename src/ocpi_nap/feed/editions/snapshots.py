@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from ocpi_nap.feed.editions.maker import EditionMaker
 from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,8 @@ class SnapshotBuilder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Build at the start, then when it is time, until told to stop."""
-        watcher = asyncio.create_task(self._watch())
-        ending = asyncio.create_task(stop.wait())
         due = 0.0
-        try:
+        async with meanwhile(self._watch()):
             while not stop.is_set():
                 names, self._asked = self._asked, set()
                 self._wanted.clear()
@@ -49,13 +48,7 @@ class SnapshotBuilder:
                     due = time.monotonic() + self._seconds
                     names = {form.name for form in self._renderer.forms}
                 await self._try(names)
-                asked = asyncio.create_task(self._wanted.wait())
-                await asyncio.wait({asked, ending}, timeout=max(0.0, due - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
-                asked.cancel()
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
+                await happens(self._wanted, stop, within=max(0.0, due - time.monotonic()))
 
     async def _watch(self) -> None:
         async for payload in self._db.listen(CHANNEL):

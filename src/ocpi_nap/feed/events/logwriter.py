@@ -15,14 +15,13 @@ import msgspec
 from prometheus_client import Gauge
 
 from ocpi_nap.feed.events.leader import Leader
-from ocpi_nap.feed.pace import gather
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
 from ocpi_nap.store.feed import HIDDEN_STATUSES
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import coalesce, happens
 
 _WRITTEN_AT = Gauge("ocpi_nap_events_written_at", "Unix time when events of all that was committed were written",
                     multiprocess_mode="livemax")  # fmt: skip
@@ -176,7 +175,7 @@ class EventLogWriter(Leader):
             self.changed.clear()
             began = time.monotonic()
             if await self._batch(conn):
-                await gather(time.monotonic() - began)
+                await coalesce(time.monotonic() - began)
                 continue
             await happens(self.changed, within=1)
 

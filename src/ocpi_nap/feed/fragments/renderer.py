@@ -27,11 +27,10 @@ from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff,
 from ocpi_nap.feed.fragments.keys import party_prefix
 from ocpi_nap.feed.fragments.store import FragmentStore, identity
 from ocpi_nap.feed.fragments.tables import State
-from ocpi_nap.feed.pace import rest
 from ocpi_nap.feed.views import TariffView, tariff_view
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile, rest
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +60,14 @@ class Renderer:
         self._ready = False
         self._checked = 0.0
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._wanted = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Render until told to stop; without the database it waits for it."""
-        watcher = asyncio.create_task(self._watch())
-        ending = asyncio.create_task(self._end(stop))
-        try:
+        news, wanted = asyncio.Event(), asyncio.Event()
+        async with meanwhile(self._watch(news, wanted)):
             while not stop.is_set():
-                self._news.clear()
-                self._wanted.clear()
+                news.clear()
+                wanted.clear()
                 began = time.monotonic()
                 try:
                     await self.catch_up()
@@ -79,23 +75,14 @@ class Renderer:
                     log.warning("rendering was interrupted: %s", error)
                 except lmdb.Error:
                     log.exception("the fragments could not be written")
-                await rest(time.monotonic() - began, self._wanted)
-                await happens(self._news, within=1)
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
+                await rest(time.monotonic() - began, wanted, stop)
+                await happens(news, stop, within=1)
 
-    async def _watch(self) -> None:
+    async def _watch(self, news: asyncio.Event, wanted: asyncio.Event) -> None:
         async for payload in self._db.listen("feed"):
-            self._news.set()
+            news.set()
             if payload == sql.WANTED:
-                self._wanted.set()
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._news.set()
-        self._wanted.set()
+                wanted.set()
 
     async def catch_up(self) -> None:
         """Return when everything that was committed before the call is rendered; what comes meanwhile does not keep it up."""
