@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.store import crawls, locks
 from ocpi_nap.store.crawls import Known
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.registry import note_pull
 from ocpi_nap.store.rows import LocationKey
 
@@ -101,13 +102,7 @@ async def pull(
     ``on_wait`` is called and its end awaited, or AlreadyRunning raised where there is none.
     """
     issues = IssueLog(db)
-    async with db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.PULL, platform.id))).fetchone()
-        if not row or not row[0]:
-            if on_wait is None:
-                raise AlreadyRunning(f"a pull of {platform.name} is already running")
-            on_wait()
-            await conn.execute("SELECT pg_advisory_lock(%s, %s)", (locks.PULL, platform.id))
+    async with db.connection() as conn, _alone(conn, platform, on_wait):
         try:
             await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
@@ -127,7 +122,20 @@ async def pull(
             return reports
         finally:
             await issues.flush()
-            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.PULL, platform.id))
+
+
+@asynccontextmanager
+async def _alone(conn: Conn, platform: Platform, on_wait: Callable[[], None] | None) -> AsyncIterator[None]:
+    """One pull of a platform at a time."""
+    async with locks.held(conn, locks.PULL, platform.id, wait=False) as taken:
+        if taken:
+            yield
+            return
+    if on_wait is None:
+        raise AlreadyRunning(f"a pull of {platform.name} is already running")
+    on_wait()
+    async with locks.held(conn, locks.PULL, platform.id, wait=True):
+        yield
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:

@@ -86,12 +86,9 @@ async def ensure_queue(connection: Conn) -> None:
     queries = Queries(PsycopgDriver(connection))
     if await queries.has_table("pgqueuer"):
         return
-    await connection.execute("SELECT pg_advisory_lock(%s)", (locks.JOB_QUEUE,))
-    try:
+    async with locks.held(connection, locks.JOB_QUEUE, wait=True):
         if not await queries.has_table("pgqueuer"):
             await queries.install()
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock(%s)", (locks.JOB_QUEUE,))
 
 
 async def connect(dsn: str) -> Conn:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 
 import psycopg
 
+from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.waiting import happens, meanwhile
 
@@ -49,12 +50,6 @@ class Leader(ABC):
             self._said, self._said_at = reason, time.monotonic()
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        async with self.db.connection() as conn:
-            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (self._lock,))).fetchone()
-            if not row or not row[0]:
-                return
-            try:
+        async with self.db.connection() as conn, locks.held(conn, self._lock, wait=False) as leading:
+            if leading:
                 await self.work(conn, stop)
-            finally:
-                if not conn.closed:
-                    await conn.execute("SELECT pg_advisory_unlock(%s)", (self._lock,))
