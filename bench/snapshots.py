@@ -20,7 +20,6 @@ from typing import Any
 
 from ocpi_nap.feed.editions.maker import EditionMaker
 from ocpi_nap.feed.fragments.batch import Rendered
-from ocpi_nap.feed.fragments.drawing import micros
 from ocpi_nap.feed.fragments.keys import feed_key
 from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
@@ -28,6 +27,7 @@ from ocpi_nap.feed.views import LocationView, location_view
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import jsontext, objects
 from ocpi_nap.model.platform import PlatformSettings
+from ocpi_nap.model.timestamps import to_micros
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.simulator.network import Network, NetworkSpec, SimulatedOperator
@@ -62,7 +62,7 @@ def fill(store: FragmentStore, count: int, second: int, numbers: range, views: l
     """Put the locations with these numbers, the samples over and over under operators of 10,000, as last changed in a second."""
     forms = [form for form in FORMS if form.rows == "location"]
     drawn = [(view, [(form, form.fragment(view)) for form in forms]) for view in views]
-    moment = micros(_NOW) + second * 1_000_000
+    moment = to_micros(_NOW) + second * 1_000_000
     stamp = f"2026-11-01T00:00:{second:02d}.".encode()
     for start in range(0, len(numbers), _AT_ONCE):
         with store.writing(generation) as batch:

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
+
 from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.feed.datex2.common import DatexOptions
 from ocpi_nap.feed.events.relay import MqttRelay
@@ -26,7 +28,6 @@ from ocpi_nap.intake.receiver import ReceiverService
 from ocpi_nap.intake.writer import PushWriter
 from ocpi_nap.ocpi.client import OcpiClient
 from ocpi_nap.ocpi.credentials import OwnIdentity
-from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator

@@ -32,7 +32,8 @@ from ocpi_nap.feed.forms import Envelope, Form
 from ocpi_nap.feed.fragments.batch import Rendered
 from ocpi_nap.feed.fragments.keys import feed_key, key_operator
 from ocpi_nap.feed.fragments.store import FragmentStore
-from ocpi_nap.feed.pages import from_micros, grouped
+from ocpi_nap.feed.pages import grouped
+from ocpi_nap.model.timestamps import from_micros
 
 PARTIES = ("ABC", "ABCD", "XYZ")
 

@@ -32,13 +32,14 @@ from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments.keys import id_prefix
 from ocpi_nap.feed.fragments.reader import FeedReader, NotReady
 from ocpi_nap.feed.fragments.store import FragmentStore
-from ocpi_nap.feed.http import METHODS, Failures, NotAcceptable, PublicRules, listed, plain, refuses_gzip, respond, weights
+from ocpi_nap.feed.http import METHODS, Body, Failures, NotAcceptable, PublicRules, listed, make_body, plain, refuses_gzip, respond, weights
 from ocpi_nap.feed.limits import Limits, RateLimit
-from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
+from ocpi_nap.feed.pages import BadCursor, PagedFeed
 from ocpi_nap.feed.parameters import BadParameter, read_operator
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.selections import read_selection
 from ocpi_nap.feed.terms import StatedTerms, Terms
+from ocpi_nap.model.timestamps import from_micros
 from ocpi_nap.store.database import OUTAGES, Database
 
 log = logging.getLogger(__name__)

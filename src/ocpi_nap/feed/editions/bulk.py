@@ -29,7 +29,7 @@ from ocpi_nap.feed.editions.edition import Edition, describe
 from ocpi_nap.feed.editions.segments import EditionWriter
 from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.fragments.tables import Reading
-from ocpi_nap.feed.pages import etag
+from ocpi_nap.feed.http import etag
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
 
 _AT_ONCE = 5000

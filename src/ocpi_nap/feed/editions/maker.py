@@ -25,7 +25,7 @@ from ocpi_nap.feed.forms import Envelope, Form
 from ocpi_nap.feed.fragments.keys import key_operator
 from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.fragments.tables import Block, Reading
-from ocpi_nap.feed.pages import from_micros
+from ocpi_nap.model.timestamps import from_micros
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,12 @@ from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments.batch import Batch, Rendered
-from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
+from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff, location_views, tariff_key, tariff_name
 from ocpi_nap.feed.fragments.keys import party_prefix
 from ocpi_nap.feed.fragments.store import FragmentStore, identity
 from ocpi_nap.feed.fragments.tables import State
 from ocpi_nap.feed.views import TariffView, tariff_view
+from ocpi_nap.model.timestamps import to_micros
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.waiting import happens, meanwhile, rest
@@ -154,7 +155,7 @@ class Renderer:
             batch.state.position, batch.state.confirmed = position, began
             self._put_parties(batch, parties)
             if changed_at is not None:
-                batch.raise_floor(micros(changed_at), names)
+                batch.raise_floor(to_micros(changed_at), names)
         if state.generation:
             self.store.remove_generation(state.generation)
         log.info("%d rows rendered in %.1f s", count, time.time() - began)
@@ -179,7 +180,7 @@ class Renderer:
             if parties is not None:
                 self._put_parties(batch, parties)
             if changed_at is not None:
-                batch.raise_floor(micros(changed_at), [form.name for form in self.forms])
+                batch.raise_floor(to_micros(changed_at), [form.name for form in self.forms])
 
     async def _apply_parties(self, parties: list[tuple[Any, ...]]) -> None:
         """Render the rows of the operators that changed: their names and whether they are published are in the fragments."""

@@ -31,6 +31,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from ocpi_nap.feed.http import unchanged
 from ocpi_nap.store import map as sql
 from ocpi_nap.web.context import web_of
 from ocpi_nap.web.map import details, grid, offers
@@ -118,8 +119,7 @@ def _tile_key(z: str, x: str, y: str, last: int) -> tuple[int, int, int]:
 def _cached(request: Request, content: bytes, etag: str, media_type: str) -> Response:
     """Compressed content with its ETag: 304 where the browser has it."""
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known:
+    if unchanged(request, etag):
         return Response(status_code=304, headers=headers)
     if not content:
         return Response(status_code=204, headers=headers)
