@@ -32,6 +32,7 @@ from tests.e2e.conftest import Nap
 from tests.e2e.cpo import Cpo, location
 from tests.feed.test_outbox import MOSQUITTO
 from tests.ports import free_port
+from tests.versions import each
 
 API = "/api/charging-network/v1"
 
@@ -107,7 +108,7 @@ async def count(nap: Nap, path: str, member: str) -> int:
     return len(json.loads((await read(nap, f"{API}/{path}/all"))[2])[member])
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 async def test_a_simulated_platform(nap: Nap, tmp_path: Path, version: str) -> None:
     """The simulator is onboarded as it says, pulled, and its live changes reach MQTT over WebSocket; it resumes after a restart."""
     port, options = free_port(), ("--version", version, "--token-encoding", "raw" if version == "2.1.1" else "base64")

@@ -15,8 +15,8 @@ from ocpi_nap.ocpi.ports import NodeKey
 from tests.e2e.cpo import location, tariff
 from tests.intake.sender import by_offset, envelope_of, page, raw, sender
 from tests.interface import Ocpi
+from tests.versions import each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 
 
 def counts(report: Any) -> tuple[int, int, int, int, int]:
@@ -24,7 +24,7 @@ def counts(report: Any) -> tuple[int, int, int, int, int]:
     return c.new, c.changed, c.unchanged, c.withdrawn, c.refused
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R111", "R124", "R136", "I-63")
 async def test_counts(ocpi: Ocpi, version: str) -> None:
     """New, then unchanged, then one changed, one refused, one gone; tombstones carry their reason."""
@@ -43,7 +43,7 @@ async def test_counts(ocpi: Ocpi, version: str) -> None:
         assert gone == [("L4", "not in full pull")]  # the refused one stays as it was
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R127", "I-66")
 async def test_one_bad_object(ocpi: Ocpi, version: str) -> None:
     """R127, I-66: whatever stands in the list, the good objects are kept and the bad ones counted."""
@@ -59,7 +59,7 @@ async def test_one_bad_object(ocpi: Ocpi, version: str) -> None:
         assert report["locations"].counts.refused + report["locations"].counts.ignored == len(bad)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R120", "R121", "R123", "I-58", "I-61")
 async def test_delta(ocpi: Ocpi, version: str) -> None:
     """R119–R123: the first pull is a full one; a delta asks from the last complete pull less the overlap, and withdraws nothing."""
@@ -75,7 +75,7 @@ async def test_delta(ocpi: Ocpi, version: str) -> None:
         assert report["locations"].counts.withdrawn == 0
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R124", "I-63", "I-64")
 async def test_mass_withdrawal_is_held_back(ocpi: Ocpi, version: str) -> None:
     """D17, I-64: a fraction is not believed at once; the second time, or when an operator confirms, it is."""
@@ -103,7 +103,7 @@ def _broken_links(url: str) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R113", "R114", "I-49", "I-50")
 async def test_links(ocpi: Ocpi, version: str) -> None:
     """Trap 8: every written form of the next link is followed, verbatim, and the last page's empty Link ends it."""
@@ -176,7 +176,7 @@ def _zipped(request: web.Request, items: list[Any]) -> web.Response:
     return raw(gzip.compress(body), **{"Content-Encoding": "gzip"})
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R112", "R116", "R118", "R131", "I-13", "I-47", "I-48", "I-54", "I-55", "I-56")
 async def test_tolerated_paging(ocpi: Ocpi, version: str) -> None:
     """Odd paging is read to its end."""
@@ -251,7 +251,7 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R115", "R117", "R126", "R129", "I-53", "I-65")
 async def test_incomplete_withdraws_nothing(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came is kept, the crawl is incomplete and says why, and nothing is withdrawn."""
@@ -290,7 +290,7 @@ def _not_gzip(request: web.Request, items: list[Any]) -> web.Response:
     return raw(b"not gzip", **{"Content-Encoding": "gzip"})
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R200", "I-54")
 async def test_hostile_pages(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page without end, a bomb, a tower: bounded, told, and the process lives."""
@@ -306,7 +306,7 @@ async def test_hostile_pages(ocpi: Ocpi, version: str, monkeypatch: pytest.Monke
             assert not report.complete or report.counts.refused == 1, handler
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R129", "I-20")
 async def test_busy_platform(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """R129, I-20: 429 with and without Retry-After is waited for and the page asked again."""
@@ -327,7 +327,7 @@ async def test_busy_platform(ocpi: Ocpi, version: str, monkeypatch: pytest.Monke
     assert waits == [7.0, 120.0]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R132")
 async def test_foreign_objects(ocpi: Ocpi, version: str) -> None:
     """R132, D4: objects of parties that are not configured are not stored."""
@@ -337,7 +337,7 @@ async def test_foreign_objects(ocpi: Ocpi, version: str) -> None:
         assert (report.counts.new, report.counts.ignored) == (1, 1)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R128", "I-57", "I-119")
 async def test_twice_in_one_crawl(ocpi: Ocpi, version: str) -> None:
     """I-57, I-119: the newest of two objects with one id counts."""
@@ -349,7 +349,7 @@ async def test_twice_in_one_crawl(ocpi: Ocpi, version: str) -> None:
         assert row is not None and json.loads(row[0])["name"] == "newer"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R125")
 async def test_push_during_a_pull(ocpi: Ocpi, version: str) -> None:
     """R125: what was pushed after the pull began is not withdrawn by it, and an older pulled status does not overwrite it."""
@@ -373,7 +373,7 @@ async def test_push_during_a_pull(ocpi: Ocpi, version: str) -> None:
         assert rows == [("CHARGING",)]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R134")
 async def test_repair(ocpi: Ocpi, version: str) -> None:
     """D6, R134: the one Location that a push spoke of is fetched; one that the platform does not have is not invented."""
@@ -387,7 +387,7 @@ async def test_repair(ocpi: Ocpi, version: str) -> None:
             await repair_location(ocpi.db, client, cpo.peer(platform), platform, NodeKey("FI", "ABC", "L2"))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R166", "I-87")
 async def test_one_uid_under_two_locations(ocpi: Ocpi, version: str) -> None:
     """R166, I-87: both are kept, and it is recorded."""
@@ -402,7 +402,7 @@ async def test_one_uid_under_two_locations(ocpi: Ocpi, version: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R129")
 async def test_a_failed_pull_is_shown(ocpi: Ocpi, version: str) -> None:
     """R129: 401 flags the connection, until a pull works again."""

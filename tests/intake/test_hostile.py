@@ -16,11 +16,11 @@ from ocpi_nap.model import jsontext
 from ocpi_nap.ocpi import paging
 from tests.asgi import Reply, call
 from tests.e2e.cpo import location
-from tests.intake.pusher import VERSIONS, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.intake.sender import by_offset, page, raw, sender
 from tests.interface import Ocpi
+from tests.versions import each
 
-each = pytest.mark.parametrize("version", VERSIONS)
 
 
 def evse_of(version: str, **other: Any) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.net import Refused, follow
 from tests.e2e.cpo import location
-from tests.intake.pusher import FROM_221, VERSIONS
 from tests.intake.sender import Sender, page, sender
 from tests.interface import Ocpi
+from tests.versions import FROM_221, each
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
 
 
@@ -47,7 +46,7 @@ def offsets_only(size: int, *, total: bool, limit: int | None = None) -> Any:
     return answer
 
 
-@every_version
+@each
 @pytest.mark.holds("R111", "R112", "R116", "R118", "I-47", "I-48")
 async def test_pages_without_links(ocpi: Ocpi, version: str) -> None:
     """The exact requests: by total as far as it goes; without one, once more after a full page by either measure, and no further."""
@@ -93,7 +92,7 @@ async def test_pages_without_links(ocpi: Ocpi, version: str) -> None:
         assert (await cpo.pull())["locations"].counts.objects == 2
 
 
-@every_version
+@each
 @pytest.mark.holds("R112", "I-55", "I-67")
 async def test_first_request(ocpi: Ocpi, version: str) -> None:
     """The endpoint's own query is kept; a platform can be asked without parameters; a size of nothing is never asked for."""
@@ -111,7 +110,7 @@ async def test_first_request(ocpi: Ocpi, version: str) -> None:
             assert asked(cpo) == [wanted]
 
 
-@every_version
+@each
 @pytest.mark.holds("R115", "R14")
 async def test_where_links_may_lead(ocpi: Ocpi, version: str) -> None:
     """http is upgraded on the same host; a foreign host ends the crawl before the token goes there, unless it is allowed."""
@@ -151,7 +150,7 @@ class sender_elsewhere:
         await self.runner.cleanup()
 
 
-@every_version
+@each
 @pytest.mark.holds("R116", "R117", "I-50", "I-53", "I-56")
 async def test_ends_of_lists(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless lists end with an error; a Link that fails is replaced by an offset; what lies past the end is the end."""
@@ -199,7 +198,7 @@ async def test_ends_of_lists(ocpi: Ocpi, version: str, monkeypatch: pytest.Monke
             assert {"L0", "L1", "L2", "L3"} <= set(await held(ocpi)) or not complete
 
 
-@every_version
+@each
 @pytest.mark.holds("R119", "R126")
 async def test_totals_that_change(ocpi: Ocpi, version: str) -> None:
     """A total may grow; one that shrinks makes the crawl unstable: it is complete, and concludes nothing. No pull sends date_to."""
@@ -227,7 +226,7 @@ async def test_totals_that_change(ocpi: Ocpi, version: str) -> None:
         assert all("date_to" not in query for query in asked(cpo))
 
 
-@every_version
+@each
 @pytest.mark.holds("R120", "R121", "R201", "I-52", "I-61")
 async def test_deltas_go_by_their_clock(ocpi: Ocpi, version: str) -> None:
     """date_from is the last complete pull's start in the platform's own clock, less the overlap, in plain UTC form."""
@@ -265,7 +264,7 @@ async def test_deltas_go_by_their_clock(ocpi: Ocpi, version: str) -> None:
         assert ["date_from" in query for query in asked(cpo)] == [True, False], "the Link lost the filter, and is followed as it is"
 
 
-@every_version
+@each
 @pytest.mark.holds("R129", "I-20", "I-68")
 async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry-After in both forms and within limits, back-off with jitter, no retry of refusals, and a limit to it all."""
@@ -310,7 +309,7 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
         assert (await cpo.pull())["locations"].error == "longer than 360 minutes"
 
 
-@every_version
+@each
 @pytest.mark.holds("I-68", "R200")
 async def test_slow_page(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that does not come in its time ends the crawl; it took nobody else's time."""

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.cpo import location
-from tests.intake.pusher import VERSIONS
 from tests.intake.sender import page, sender
 from tests.interface import Ocpi
+from tests.versions import each
 
 PASSING = ("500", "cut", "reset", "html", "429", "3000")
 """The page comes when it is asked for again."""
@@ -126,7 +126,7 @@ class Server:
         return page(found, **headers)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R116", "R117", "R124", "R126", "R127", "R129", "I-47", "I-48", "I-53", "I-57", "I-64", "I-65")
 @given(plan=plans)
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))

@@ -9,10 +9,10 @@ import pytest
 
 from ocpi_nap.model import timestamps
 from tests.e2e.cpo import location, tariff
-from tests.intake.pusher import FROM_221, VERSIONS, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi
+from tests.versions import FROM_221, VERSIONS, each
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
 
 
@@ -22,7 +22,7 @@ def times(found: dict[str, Any]) -> tuple[str, str, str]:
     return found["last_updated"], evse["last_updated"], evse["connectors"][0]["last_updated"]
 
 
-@every_version
+@each
 @pytest.mark.holds("R137", "R141", "R143", "R144", "R145", "R170")
 async def test_three_levels(cpo: Pusher, version: str) -> None:
     """PUT creates (201) or replaces (200) at each level, GET gives it back as it was sent, repeating changes nothing."""
@@ -56,7 +56,7 @@ async def test_three_levels(cpo: Pusher, version: str) -> None:
         await cpo.refused("GET", path, status=404, code=2003)
 
 
-@every_version
+@each
 @pytest.mark.holds("R146", "R154", "R158", "I-69", "I-70", "I-84")
 async def test_parents_are_not_made(cpo: Pusher, version: str) -> None:
     """Below an unknown parent nothing is stored, whatever the method; the Location is fetched from its platform."""
@@ -74,7 +74,7 @@ async def test_parents_are_not_made(cpo: Pusher, version: str) -> None:
     await cpo.refused("PATCH", "L1/U1/9", {"format": "CABLE", "last_updated": at(1)}, status=404, code=2003)
 
 
-@every_version
+@each
 @pytest.mark.holds("R148", "R149", "R157", "R158", "I-78", "I-79", "I-84")
 async def test_identity(cpo: Pusher, version: str) -> None:
     """Ids and party in a body are those of the URL, in any case from 2.2.1 on; as a number too; in a PATCH they may be repeated."""
@@ -110,7 +110,7 @@ async def test_identity(cpo: Pusher, version: str) -> None:
             await cpo.refused("PATCH", path, {})
 
 
-@every_version
+@each
 @pytest.mark.holds("R150", "R151", "I-76", "I-77")
 async def test_times_of_three_levels(cpo: Pusher, version: str) -> None:
     """A child's time moves its parents' up, only forward; staleness is judged by what the source sent for that very node."""
@@ -146,7 +146,7 @@ async def test_times_of_three_levels(cpo: Pusher, version: str) -> None:
     assert (await cpo.canonical())[1][0].connectors[0].format == "CABLE"
 
 
-@every_version
+@each
 @pytest.mark.holds("R153", "R201", "I-60", "I-71", "I-104")
 async def test_no_time_or_one_to_come(cpo: Pusher, version: str) -> None:
     """Without last_updated the time of receipt counts, at each level; far ahead of us it does too, so that it blocks nothing later."""
@@ -175,7 +175,7 @@ async def test_no_time_or_one_to_come(cpo: Pusher, version: str) -> None:
         assert path == "L1/U3/7" or (await cpo.read(path))["last_updated"] >= timestamps.format_z(started)
 
 
-@every_version
+@each
 @pytest.mark.holds("R151", "R153", "R201", "I-71", "I-76")
 async def test_times_of_receipt_say_nothing_of_their_clock(cpo: Pusher, version: str) -> None:
     """After a push without time, one that states a time a little before our receipt is applied, as from a clock of whole seconds; one
@@ -221,7 +221,7 @@ def without_time(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name != "last_updated"}
 
 
-@every_version
+@each
 @pytest.mark.holds("R160", "R124", "R154")
 async def test_an_omitted_evse_comes_back(cpo: Pusher, version: str) -> None:
     """A status of an EVSE that the last list left out shows it again, also the very status it had."""
@@ -234,7 +234,7 @@ async def test_an_omitted_evse_comes_back(cpo: Pusher, version: str) -> None:
     assert await cpo.published() == {"L1": ["FI*ABC*EU1", "FI*ABC*EU2"]}
 
 
-@every_version
+@each
 @pytest.mark.holds("R44", "R198")
 async def test_a_status_in_local_time(cpo: Pusher, version: str) -> None:
     """The narrow way of a status records what it tolerates, as every other way does."""
@@ -279,7 +279,7 @@ async def test_a_patch_by_another_version_publishes_nothing(cpo: Pusher, version
     assert await cpo.published() == shown == ({"L1": ["FI*ABC*EU1"]} if version == "2.1.1" else {})
 
 
-@every_version
+@each
 @pytest.mark.holds("R152", "R155", "I-72", "I-73")
 async def test_lists_in_patches(cpo: Pusher, version: str) -> None:
     """Lists of values are replaced; EVSEs and connectors are merged by id, complete new ones added, none removed."""
@@ -309,7 +309,7 @@ async def test_lists_in_patches(cpo: Pusher, version: str) -> None:
     assert "terms_and_conditions" not in connector and connector["standard"] == "IEC_62196_T2"
 
 
-@every_version
+@each
 @pytest.mark.holds("R156", "R158", "I-98")
 async def test_nulls_in_patches(cpo: Pusher, version: str) -> None:
     """null clears what is optional, is refused for what is required, and never takes EVSEs or connectors away."""
@@ -333,7 +333,7 @@ async def test_nulls_in_patches(cpo: Pusher, version: str) -> None:
     assert (evse["status"], len(evse["connectors"])) == ("BLOCKED", 1)
 
 
-@every_version
+@each
 @pytest.mark.holds("R159", "R147", "R158", "I-84", "I-94")
 async def test_patches_are_checked(cpo: Pusher, version: str) -> None:
     """What a PATCH would break is refused with its name; what was missing before is not its fault."""
@@ -356,7 +356,7 @@ async def test_patches_are_checked(cpo: Pusher, version: str) -> None:
     assert await cpo.read("L1") == earlier
 
 
-@every_version
+@each
 @pytest.mark.holds("R147", "R181", "R158")
 async def test_strict_validation(ocpi: Ocpi, version: str) -> None:
     """A platform can be set to have every required field enforced, at each level (D10)."""
@@ -372,7 +372,7 @@ async def test_strict_validation(ocpi: Ocpi, version: str) -> None:
         await cpo.refused("PUT", "T1", {**tariff(version), "last_updated": None}, module="tariffs")
 
 
-@every_version
+@each
 @pytest.mark.holds("I-74", "I-75")
 async def test_strict_put(ocpi: Ocpi, version: str) -> None:
     """A PUT without evses keeps them, unless the platform is set to the letter of the specification."""
@@ -386,7 +386,7 @@ async def test_strict_put(ocpi: Ocpi, version: str) -> None:
         assert len((await ocpi.send("GET", path, token=token)).json()["data"].get("evses", [])) == left
 
 
-@every_version
+@each
 @pytest.mark.holds("I-89", "R33")
 async def test_wrapped_bodies(cpo: Pusher, version: str) -> None:
     """A list of one, or `data` around the object, is unwrapped at each level and recorded; more than one is refused."""
@@ -400,7 +400,7 @@ async def test_wrapped_bodies(cpo: Pusher, version: str) -> None:
     assert (await cpo.read("L1/U1"))["status"] == "BLOCKED" and "wrapped" in await cpo.rules()
 
 
-@every_version
+@each
 @pytest.mark.holds("R161", "R162", "R142", "I-85", "I-88", "R37")
 async def test_methods(cpo: Pusher, version: str) -> None:
     """DELETE and POST are no methods of Locations; a Receiver has no lists and no collections."""

@@ -26,9 +26,8 @@ from ocpi_nap.ocpi.client import HttpFailure, NotOcpi, OcpiClient, OcpiFailure, 
 from ocpi_nap.ocpi.discovery import discover
 from ocpi_nap.ocpi.links import next_link
 from ocpi_nap.ocpi.paging import Crawler
+from tests.versions import each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-each = pytest.mark.parametrize("version", VERSIONS)
 IDS = ("X-Request-ID", "X-Correlation-ID")
 ROUTING = ("OCPI-from-country-code", "OCPI-from-party-id", "OCPI-to-country-code", "OCPI-to-party-id")
 OK = {"status_code": 1000, "data": [], "timestamp": "2026-01-01T00:00:00Z"}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from ocpi_nap.model.platform import Platform
@@ -23,8 +22,6 @@ from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-each = pytest.mark.parametrize("version", VERSIONS)
 
 Answer = web.StreamResponse
 Act = Callable[[web.Request], Any]

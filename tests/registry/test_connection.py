@@ -16,7 +16,8 @@ from ocpi_nap.registry import RegistryError, handshake, onboarding, rotation, st
 from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT
 from tests.e2e.cpo import location
 from tests.interface import due_now
-from tests.registry.stage import VERSIONS, Act, Stage, each, good, lost
+from tests.registry.stage import Act, Stage, good, lost
+from tests.versions import VERSIONS, each
 
 
 async def tokens_b(stage: Stage) -> list[str]:
