@@ -73,6 +73,7 @@ class Child:
 
     @property
     def running(self) -> bool:
+        """Whether its process is there."""
         return self._process.poll() is None
 
     def revive(self) -> None:

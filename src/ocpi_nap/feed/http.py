@@ -160,6 +160,7 @@ def weights(header: str) -> dict[str, float]:
 
 
 def accepts_gzip(request: Request) -> bool:
+    """Whether the client names gzip, as the contract has it: whatever the weight (section 0)."""
     return "gzip" in listed(request, "accept-encoding")
 
 

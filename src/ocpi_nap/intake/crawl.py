@@ -79,6 +79,7 @@ class ModuleReport:
     total: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
+        """``{"complete", "error"}`` and every count, as the log and the console show it."""
         return {"complete": self.complete, **asdict(self.counts), "error": self.error}
 
 

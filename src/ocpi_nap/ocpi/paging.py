@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -19,7 +18,7 @@ from ocpi_nap.model import timestamps
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import net
 from ocpi_nap.ocpi.client import Answer, HttpFailure, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl
-from ocpi_nap.ocpi.links import next_link
+from ocpi_nap.ocpi.links import next_link, with_query
 
 _RETRIES = 3
 _PATIENCE = 8
@@ -210,16 +209,14 @@ class Crawler:
 
     def _start_url(self, offset: int) -> str:
         """The endpoint with our parameters, its own query kept (R112)."""
-        parameters: list[tuple[str, str]] = []
+        parameters: dict[str, str | int] = {}
         if self._date_from is not None:
-            parameters.append(("date_from", f"{self._date_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+            parameters["date_from"] = f"{self._date_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         if self._settings.send_paging_parameters or offset:
-            parameters.append(("offset", str(offset)))
+            parameters["offset"] = offset
             if self._limit is not None:
-                parameters.append(("limit", str(max(1, self._limit))))
-        parts = urlsplit(self._url)
-        query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+                parameters["limit"] = max(1, self._limit)
+        return with_query(self._url, parameters)
 
     async def _fetch(self, url: str, *, first: bool, past_end: bool) -> Answer | None:
         """One page with the retry policy (R129); None when an offset of ours lies past the end (I-56)."""

@@ -63,6 +63,7 @@ class IndexWriter:
         self._file.write(data)
 
     def add(self, kept: Kept) -> None:
+        """Append what stands next in the edition; its places follow from the order."""
         serial, lead, rows, latest, segment = kept[:5]
         self._write(_RECORD.pack(serial, lead, rows, latest, *segment))
 

@@ -47,12 +47,14 @@ class BulkFeed(WholeFeed):
         self._seconds = seconds
 
     def due(self, edition: Edition) -> bool:
+        """When it is old enough, and the locations that it would show are not held back."""
         if time.time() - edition.built_at < self._seconds:
             return False
         locations = described(self._folder, LOCATIONS.name)
         return locations is None or locations.held is None
 
     def rest(self, edition: Edition) -> float:
+        """None: `due` lets enough time pass."""
         return 0.0
 
 

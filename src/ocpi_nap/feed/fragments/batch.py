@@ -155,6 +155,7 @@ class Batch:
             self._txn.put(row_number(kind, pk), b"", db=table)
 
     def unmark_stale(self, kind: Kind, pks: Iterable[int]) -> None:
+        """They are rendered for the next edition."""
         table = self._tables["stale"]
         for pk in pks:
             self._txn.delete(row_number(kind, pk), db=table)

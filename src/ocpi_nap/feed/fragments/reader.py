@@ -51,6 +51,7 @@ class FeedReader:
         self._resigned_until = 0.0
 
     def close(self) -> None:
+        """Close the store, if it was opened."""
         if self._store is not None:
             self._store.close()
 

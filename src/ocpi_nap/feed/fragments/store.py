@@ -65,6 +65,7 @@ class FragmentStore:
         )  # fmt: skip
 
     def close(self) -> None:
+        """Close the environment; what was read or written with it must not be used any more."""
         self._env.close()
 
     def size(self) -> int:
