@@ -393,7 +393,7 @@ async def test_killed_embedded_services(nap: Nap) -> None:
                 break
     assert (await message)[0] == "status-v1/FI/ABC/L0/FI*ABC*E0"
     log = nap.log.read_text()
-    assert "EmbeddedPostgres ended by itself" in log and "the MQTT broker ended by itself" in log
+    assert all(f"the embedded {name} ended by itself" in log for name in ("PostgreSQL", "MQTT broker"))
     await cpo.stop()
 
 
