@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.store.database import Conn, Database
-from ocpi_nap.store.feed import PUBLISHED, SHOWN_EVSE, Kind
+from ocpi_nap.store.feed import CHANGES, PUBLISHED, SHOWN_EVSE, Kind
 from ocpi_nap.store.rows import EVSES_OF
 
 
@@ -137,12 +137,8 @@ async def snapshot(conn: Conn) -> str:
 
 async def next_changes(conn: Conn, position: tuple[int, int], count: int) -> list[ChangeRow]:
     """Rows of the change feed after a position, in order, whose predecessors are all committed."""
-    cursor = await conn.execute(
-        "SELECT xid::text::bigint, id, kind, location_pk, uid_key, tariff_pk, status, status_at FROM change"
-        " WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT %s",
-        (str(position[0]), position[1], count),
-        binary=True,
-    )
+    query = f"SELECT xid::text::bigint, id, kind, location_pk, uid_key, tariff_pk, status, status_at{CHANGES}"
+    cursor = await conn.execute(query.encode(), (str(position[0]), position[1], count), binary=True)
     return [ChangeRow(*row) for row in await cursor.fetchall()]
 
 
