@@ -14,7 +14,6 @@ import psycopg
 import uvloop
 from fasteners import InterProcessLock
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.app import DSN_VARIABLE, datex_options, start_log
 from ocpi_nap.cli.children import orphaned, stop_on_signal
@@ -101,7 +100,7 @@ async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
     known = european_clocks()
     while not await happens(stop, within=60):
         if european_clocks() != known:
-            with suppress(psycopg.Error, PoolTimeout):
+            with suppress(psycopg.Error):
                 await renderer.forget_clocks()
                 known = european_clocks()
 

@@ -18,7 +18,6 @@ import msgspec
 import psycopg
 from pgqueuer import PgQueuer, PsycopgDriver, Queries
 from pgqueuer.models import Job
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
@@ -247,7 +246,7 @@ async def _schedule(db: Database, stop: asyncio.Event, handlers: JobHandlers, ch
         try:
             await _hand_out(db, handlers, round_number, change_days)
             round_number += 1
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("the schedule could not be read: %s", error)
         await happens(stop, within=1)
 
@@ -258,7 +257,7 @@ async def _count(db: Database, stop: asyncio.Event) -> None:
         started = time.monotonic()
         try:
             await count_operators(db)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("what operators have could not be counted: %s", error)
         await happens(stop, within=max(30.0, 50 * (time.monotonic() - started)))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import lmdb
 import psycopg
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.feed.editions.maker import EditionMaker
 from ocpi_nap.feed.fragments.renderer import Renderer
@@ -66,7 +65,7 @@ class SnapshotBuilder:
     async def _try(self, names: set[str]) -> None:
         try:
             await self.build(names)
-        except (psycopg.Error, PoolTimeout, OSError, lmdb.Error) as error:
+        except (psycopg.Error, OSError, lmdb.Error) as error:
             log.warning("snapshots could not be made: %s", error)
 
     async def build(self, names: set[str] | None = None) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import lmdb
 import psycopg
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.fragments.tables import Reading
@@ -66,7 +65,7 @@ class FeedReader:
         """Tell the processes that listen; a database that is away cannot."""
         try:
             await self._db.notify(channel, payload)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("nobody could be asked: %s", error)
 
     async def sync(self) -> None:
@@ -93,7 +92,7 @@ class FeedReader:
             async with asyncio.timeout(self._patience if self._shown else _FIRST_PATIENCE):
                 try:
                     await self._reach(await sql.newest(self._db, readable=began < self._resigned_until))
-                except (psycopg.Error, PoolTimeout) as error:
+                except psycopg.Error as error:
                     log.warning("the database could not be asked for news: %s", error)
         self._shown = self._position() is not None
         if not self._shown:

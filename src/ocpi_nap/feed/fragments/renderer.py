@@ -17,7 +17,6 @@ import lmdb
 import msgspec
 import psycopg
 from prometheus_client import Counter, Gauge
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
@@ -72,7 +71,7 @@ class Renderer:
                 began = time.monotonic()
                 try:
                     await self.catch_up()
-                except (psycopg.Error, PoolTimeout, OSError) as error:
+                except (psycopg.Error, OSError) as error:
                     log.warning("rendering was interrupted: %s", error)
                 except lmdb.Error:
                     log.exception("the fragments could not be written")

@@ -26,7 +26,6 @@ import numpy as np
 import psycopg
 from fastapi import APIRouter
 from numpy.typing import NDArray
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -130,7 +129,7 @@ async def _fresh(room: MapRoom) -> None:
     """Bring the map up to date; 503 when the database does not answer."""
     try:
         await room.live.fresh()
-    except (psycopg.Error, PoolTimeout) as error:
+    except psycopg.Error as error:
         log.warning("the map could not be read: %s", error)
         raise HTTPException(503, "the database does not answer", {"Retry-After": "5"}) from None
 
@@ -279,7 +278,7 @@ async def _location(request: Request) -> details.ShownLocation | None:
         parsed = details.parse_ref(ref) if ref else None
         if parsed is not None:
             return await details.load(web_of(request).db, room.live.environments, translator(language), language, ref=parsed)
-    except (psycopg.OperationalError, PoolTimeout):
+    except psycopg.OperationalError:
         raise HTTPException(503, "the database does not answer", {"Retry-After": "5"}) from None
     return None
 
