@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_apart
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
+from ocpi_nap.intake.operations import Context, Module, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
 from ocpi_nap.intake.requests import Requests
 from ocpi_nap.model import jsontext
@@ -38,7 +38,6 @@ from ocpi_nap.store.rows import LocationKey
 log = logging.getLogger(__name__)
 
 _PULLED = Counter("ocpi_nap_pulled_objects_total", "Objects met in pulls", ["platform", "module", "outcome"])
-Module = Literal["locations", "tariffs"]
 
 _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
@@ -310,8 +309,7 @@ class _Crawl:
         return party, jsontext.clean_text(head.id) if isinstance(head.id, str) else head.id
 
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
-        level: Level = "location" if self.module == "locations" else "tariff"
-        operation = Operation("put", level, address, key, self.context, raw)
+        operation = Operation("put", "location" if self.module == "locations" else "tariff", address, key, self.context, raw)
         operation.pulled_hash = None if self.context.partial_evses else digest
         operation.issues += cleaned(raw)
         twice = key in self.seen
