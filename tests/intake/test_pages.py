@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +17,7 @@ from aiohttp import web
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.net import Refused, follow
+from tests.aiohttp_server import served
 from tests.e2e.cpo import location
 from tests.intake.sender import Sender, page, sender
 from tests.interface import Ocpi
@@ -129,25 +132,17 @@ async def test_where_links_may_lead(ocpi: Ocpi, version: str) -> None:
         assert (await cpo.pull())["locations"].complete and set(hits) == {"Token token-c"}
 
 
-class sender_elsewhere:
+@asynccontextmanager
+async def sender_elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
     """Another host that tells who asked it."""
+    hits: list[str] = []
 
-    async def __aenter__(self) -> tuple[str, list[str]]:
-        hits: list[str] = []
+    async def answer(request: web.Request) -> web.Response:
+        hits.append(request.headers.get("Authorization", ""))
+        return page([])
 
-        async def answer(request: web.Request) -> web.Response:
-            hits.append(request.headers.get("Authorization", ""))
-            return page([])
-
-        app = web.Application()
-        app.router.add_get("/next", answer)
-        self.runner = web.AppRunner(app)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/next", hits
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.runner.cleanup()
+    async with served(answer) as url:
+        yield f"{url}/next", hits
 
 
 @each

@@ -26,6 +26,7 @@ from ocpi_nap.ocpi.client import HttpFailure, NotOcpi, OcpiClient, OcpiFailure, 
 from ocpi_nap.ocpi.discovery import discover
 from ocpi_nap.ocpi.links import next_link
 from ocpi_nap.ocpi.paging import Crawler
+from tests.aiohttp_server import served
 from tests.versions import each
 
 IDS = ("X-Request-ID", "X-Correlation-ID")
@@ -50,14 +51,9 @@ class Server:
 
 @asynccontextmanager
 async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server, app = Server(), web.Application()
-    app.router.add_route("*", "/{path:.*}", server.serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
+    server = Server()
+    async with served(server.serve, tls) as server.url:
+        yield server
 
 
 @pytest.fixture
