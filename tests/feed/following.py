@@ -116,7 +116,7 @@ def _inside(point: list[float], box: tuple[float, ...]) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
-class Network:
+class RandomNetwork:
     """Two operators on two platforms that push, pull and withdraw at random."""
 
     def __init__(self, ocpi: Ocpi, seed: int) -> None:
@@ -124,7 +124,7 @@ class Network:
         self.tokens: dict[str, str] = {}
         self.moment = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
-    async def start(self) -> Network:
+    async def start(self) -> RandomNetwork:
         for party in ("ABC", "XYZ"):
             self.tokens[party] = await self.ocpi.platform("2.2.1", party)
         async with self.db.transaction() as conn:

@@ -16,7 +16,7 @@ from ocpi_nap.store import events, registry
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.feed.conftest import Api
-from tests.feed.following import BASE, Copy, Network, tell
+from tests.feed.following import BASE, Copy, RandomNetwork, tell
 from tests.feed.listener import Listener
 from tests.interface import Ocpi
 
@@ -26,7 +26,7 @@ HOSTILE = ("x", "-1", "1.5", "", " 1", "1 ", "1" * 19, "1" * 5000, "0x1", "١", 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_copy_in_step(ocpi: Ocpi, api: Api, seed: int) -> None:
     """/all and a cursor once, then only changes: equal to a fresh /all after any series of pushes, pulls and withdrawals."""
-    network, log_writer, chance = await Network(ocpi, seed).start(), EventLogWriter(ocpi.db), random.Random(seed)
+    network, log_writer, chance = await RandomNetwork(ocpi, seed).start(), EventLogWriter(ocpi.db), random.Random(seed)
     app = await api()
     for _ in range(15):
         await network.change()
