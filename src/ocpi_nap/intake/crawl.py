@@ -23,12 +23,12 @@ from ocpi_nap.model import jsontext
 from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
-from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.ocpi.paging import LARGEST_OBJECT, Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.registry.outcomes import RegistryError
 from ocpi_nap.store import crawls, locks
 from ocpi_nap.store.crawls import Known
 from ocpi_nap.store.database import Conn, Database
@@ -147,9 +147,8 @@ async def _remember(db: Database, platform: Platform, reports: PullReport) -> No
         advice = "Pulls go on by themselves; show the answer to the CPO if it stays."
         if report.http_status == 401:
             advice = "Their side no longer knows our token: ask the CPO, then `platform rotate` or register anew."
-        record = {"at": format_z(datetime.now(UTC)), "step": "pull", "message": f"The pull of {module} is incomplete.",
-                  "answer": report.error or "", "advice": advice}  # fmt: skip
-        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, record)
+        failure = RegistryError(f"The pull of {module} is incomplete.", step="pull", answer=report.error or "", advice=advice)
+        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, failure.record())
     elif reports and (shown or platform.state == "registered-unverified"):
         await note_pull(db, platform.id, "registered", None)
 
