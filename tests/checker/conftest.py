@@ -14,6 +14,7 @@ from ocpi_nap.registry.onboarding import parse_settings
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
 from tests.simulator import conftest as simulator
 
+
 def platform_spec(version: str, *faults: str) -> PlatformSpec:
     """The simulator's small platform, with all of its objects on one page."""
     return simulator.platform_spec(version, *faults, page_size=250)

@@ -12,7 +12,6 @@ from ocpi_nap.checker.checks import CHECKS
 from ocpi_nap.checker.verdict import judge
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.simulator.faults import FAULTS, Fault, protocol
 from ocpi_nap.simulator.platform import SimulatedPlatform
 from tests.checker.conftest import checked, names, open_to_checks, platform_spec

@@ -18,7 +18,6 @@ from tests.simulator.conftest import Nap, on_http
 from tests.versions import each
 
 
-
 @pytest.fixture
 async def nap(ocpi: Ocpi) -> AsyncIterator[Nap]:
     async with on_http(ocpi) as made:

@@ -196,7 +196,7 @@ async def test_operators_that_come_and_go(ocpi: Ocpi, api: Api) -> None:
 
 
 async def test_a_look_at_operators_that_is_cut_off(ocpi: Ocpi, api: Api) -> None:
-    """The writer ends after it has seen who is published and before all is told: the next one tells the rest, whatever has changed by then."""
+    """The writer ends when it has seen who is published and before all is told: the next one tells the rest, whatever changed meanwhile."""
     app, _, _ = await _prepared(ocpi, api)
     copy = await Copy(app).start()
     (platform,) = await ocpi.db.fetch_all("SELECT id FROM platform")

@@ -15,7 +15,6 @@ from tests.feed.conftest import serving, settled
 from tests.interface import Ocpi
 
 
-
 def at(day: int) -> str:
     """A time in March 2026."""
     return f"2026-03-{day:02d}T00:00:00Z"

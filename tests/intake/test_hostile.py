@@ -22,7 +22,6 @@ from tests.interface import Ocpi
 from tests.versions import each
 
 
-
 def evse_of(version: str, **other: Any) -> dict[str, Any]:
     found: dict[str, Any] = {**location(version, 1)["evses"][0], **other}
     return found

@@ -21,7 +21,6 @@ from tests.interface import Ocpi
 from tests.versions import FROM_221, each
 
 
-
 @each
 @pytest.mark.holds("R191", "R192", "R193", "R195", "R196")
 async def test_who_we_are(cpo: Pusher, version: str) -> None:

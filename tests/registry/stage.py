@@ -23,7 +23,6 @@ from ocpi_nap.store.database import Database
 from tests.aiohttp_server import served
 from tests.asgi import Reply
 
-
 Answer = web.StreamResponse
 Act = Callable[[web.Request], Any]
 

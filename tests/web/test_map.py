@@ -6,7 +6,6 @@ import importlib.util
 import json
 import random
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,7 @@ from ocpi_nap.web.map import grid
 from ocpi_nap.web.map.base import OSM, BadBaseMap, BaseMap, worker_script
 from ocpi_nap.web.map.live import Live
 from ocpi_nap.web.map.view import Filter
-from tests.e2e.cpo import location, tariff
+from tests.e2e.cpo import tariff
 from tests.interface import Ocpi
 from tests.web.conftest import URL, Site
 from tests.web.mapping import HELSINKI, LATER, Cpo, evse, live_of, numbers, place, tile, up_to_date

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from ocpi_nap.web.map.view import Filter
-from tests.e2e.cpo import location
 from tests.web.conftest import Site
 from tests.web.mapping import Cpo, evse, live_of, place, tile, up_to_date
 

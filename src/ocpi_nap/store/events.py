@@ -151,7 +151,10 @@ _told_evses = msgspec.json.Decoder(dict[str, list[str | None]]).decode
 async def told_locations(conn: Conn, pks: Sequence[int]) -> dict[int, PublicLocation]:
     """What the log has told of these locations."""
     cursor = await conn.execute(_TOLD.encode(), (list(pks),), binary=True)
-    return {pk: PublicLocation(pk, *values, _told_evses(evses)) for pk, *values, evses in await cursor.fetchall()}
+    return {
+        pk: PublicLocation(pk, country, party, location_id, lon, lat, _told_evses(evses))
+        for pk, country, party, location_id, lon, lat, evses in await cursor.fetchall()
+    }
 
 
 async def told_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, tuple[str, str, str]]:

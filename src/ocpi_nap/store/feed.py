@@ -81,8 +81,9 @@ CHANGES = """  FROM change
  WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id LIMIT %s
 """
-"""The change feed after a position, as SQL: in order, only what no transaction that still runs can come before. Parameters: both parts of the
-position, the first as text, and how many rows."""
+"""The change feed after a position, as SQL: in order, only what no transaction that still runs can come before. Parameters: both parts of
+the position, the first as text, and how many rows."""
+_CHANGED = f"SELECT xid::text::bigint, id, kind, location_pk, tariff_pk{CHANGES}"
 _REGISTRY = """
 SELECT max(at) FROM (
   SELECT kind, at FROM change WHERE (xid, id) > (%s::text::xid8, %s) AND (xid, id) <= (%s::text::xid8, %s)
@@ -93,9 +94,6 @@ _NEWEST = """
 SELECT xid::text::bigint, id FROM change
  WHERE NOT %s OR xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1
 """
-
-
-_CHANGED = f"SELECT xid::text::bigint, id, kind, location_pk, tariff_pk{CHANGES}"
 
 
 @dataclass(slots=True)
