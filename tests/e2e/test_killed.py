@@ -22,11 +22,7 @@ from tests.e2e.reading import API, count, first_over_websocket, read
 async def test_a_killed_renderer(nap: Nap) -> None:
     """It is started again and goes on; meanwhile what was rendered is served; the snapshots are listed."""
     cpo = await Cpo("2.3.0", count=2).start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus",
-    )  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     async with asyncio.timeout(60):
         while await count(nap, "locations", "features") < 2:
             pass
@@ -123,9 +119,7 @@ async def test_killed_embedded_services(nap: Nap) -> None:
     nap.start()
     folder = Path(nap.environment["OCPI_NAP_DATA_DIR"])
     cpo = await Cpo("2.2.1", count=1).start()
-    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-                  "--country-code", "FI", "--operator", "FI*ABC;Abc")  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     async with asyncio.timeout(90):
         while not await count(nap, "locations", "features"):
             pass

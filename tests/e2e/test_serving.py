@@ -79,9 +79,7 @@ class Wire:
 async def test_http_as_clients_write_it(nap: Nap) -> None:
     """Field lessons 2 and 8, R27: an offer of h2c changes nothing, non-ASCII paths are read, no HTTP is told as an envelope."""
     cpo = await Cpo("2.2.1", encoding="base64").start()
-    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-                  "--country-code", "FI", "--operator", "FI*ABC;Abc;https://abc.example")  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     body = json.dumps(location("2.2.1", 5) | {"id": "Pöytä"}).encode()
     head = f"PUT /ocpi/2.2.1/locations/FI/ABC/Pöytä HTTP/1.1\nHost: nap\nAuthorization: {cpo.header(cpo.token_b)['Authorization']}\n"
     head += f"Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAEAAEAAAAIAAAAB\nContent-Length: {len(body)}"
@@ -206,11 +204,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs/data.md"
 async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
     """Each address in docs/data.md answers as printed there (… stands for anything), and the Python examples run."""
     cpo = await Cpo("2.3.0", count=1).start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
-    )  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     async with asyncio.timeout(30):
         while not await count(nap, "locations", "features") or not await count(nap, "tariffs", "tariffs"):
             pass

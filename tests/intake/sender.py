@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
@@ -102,6 +103,18 @@ async def sender(
             await sql.insert_operators(conn, platform, "test", operators)
             await sql.update_platform(conn, platform, {"settings": settings, "endpoints": endpoints})
         yield made
+
+
+def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
+    """The query parameters of the requests since the last call."""
+    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
+    cpo.asked.clear()
+    return found
+
+
+async def held(ocpi: Ocpi) -> list[str]:
+    """Ids of the Locations that were not withdrawn."""
+    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
 
 
 def raw(body: bytes, **headers: str) -> web.Response:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -19,23 +19,9 @@ from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.net import Refused, follow
 from tests.aiohttp_server import served
 from tests.e2e.cpo import location
-from tests.intake.sender import Sender, page, sender
+from tests.intake.sender import asked, held, page, sender
 from tests.interface import Ocpi
-from tests.versions import FROM_221, each
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
-
-
-def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
-    """The query parameters of the requests since the last call."""
-    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
-    cpo.asked.clear()
-    return found
-
-
-async def held(ocpi: Ocpi) -> list[str]:
-    """Ids of the Locations that were not withdrawn."""
-    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
+from tests.versions import each
 
 
 def offsets_only(size: int, *, total: bool, limit: int | None = None) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
@@ -19,27 +18,13 @@ from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.registry import onboarding
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import at
-from tests.intake.sender import Sender, by_offset, page, sender
+from tests.intake.sender import asked, by_offset, held, page, sender
 from tests.interface import Ocpi, due_now
-from tests.versions import FROM_221, VERSIONS, each
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import VERSIONS, each, from_2_2_1
 
 
 def newer(body: dict[str, Any], day: int, **members: Any) -> dict[str, Any]:
     return {**body, **members, "last_updated": at(day)}
-
-
-def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
-    """The query parameters of the requests since the last call."""
-    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
-    cpo.asked.clear()
-    return found
-
-
-async def held(ocpi: Ocpi) -> list[str]:
-    """Ids of the Locations that were not withdrawn."""
-    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
 
 
 async def evses(ocpi: Ocpi, location_id: str) -> dict[str, tuple[str, bool]]:

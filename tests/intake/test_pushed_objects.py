@@ -18,9 +18,7 @@ from ocpi_nap.store.database import Database
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi, interface
-from tests.versions import FROM_221, each
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import each, from_2_2_1
 
 
 @each

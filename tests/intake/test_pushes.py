@@ -11,9 +11,7 @@ from ocpi_nap.model import timestamps
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi
-from tests.versions import FROM_221, each
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import each
 
 
 def times(found: dict[str, Any]) -> tuple[str, str, str]:

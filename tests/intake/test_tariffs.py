@@ -12,9 +12,7 @@ from ocpi_nap.model import objects
 from tests.e2e.cpo import location, tariff
 from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi
-from tests.versions import FROM_221
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import FROM_221, from_2_2_1
 
 
 async def canonical(cpo: Pusher, tariff_id: str = "T1") -> objects.Tariff:
