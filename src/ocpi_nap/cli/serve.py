@@ -50,7 +50,7 @@ def run(host: str, port: int, workers: int) -> None:
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
         rendering.prepare(settings)
-        services: list[Service | None] = [postgres, nats, *stack.enter_context(children("jobs", "feed"))]
+        services: list[Service | None] = [nats, *stack.enter_context(children("jobs", "feed")), postgres]  # the slowest to start comes last
         stack.enter_context(kept_alive(*(service for service in services if service is not None)))
         where = f"API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {urlsplit(broker).netloc} and /mqtt"
         print(f"Serving on http://{host}:{port} ({where})", flush=True)
