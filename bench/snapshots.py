@@ -18,16 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed.batch import Rendered
-from ocpi_nap.feed.drawing import micros
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.keys import feed_key
-from ocpi_nap.feed.press import Press
+from ocpi_nap.feed.editions.maker import EditionMaker
+from ocpi_nap.feed.fragments.batch import Rendered
+from ocpi_nap.feed.fragments.keys import feed_key
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.views import LocationView, location_view
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model import jsontext, objects
 from ocpi_nap.model.platform import PlatformSettings
+from ocpi_nap.model.timestamps import to_micros
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.simulator.network import Network, NetworkSpec, SimulatedOperator
@@ -62,7 +62,7 @@ def fill(store: FragmentStore, count: int, second: int, numbers: range, views: l
     """Put the locations with these numbers, the samples over and over under operators of 10,000, as last changed in a second."""
     forms = [form for form in FORMS if form.rows == "location"]
     drawn = [(view, [(form, form.fragment(view)) for form in forms]) for view in views]
-    moment = micros(_NOW) + second * 1_000_000
+    moment = to_micros(_NOW) + second * 1_000_000
     stamp = f"2026-11-01T00:00:{second:02d}.".encode()
     for start in range(0, len(numbers), _AT_ONCE):
         with store.writing(generation) as batch:
@@ -83,13 +83,13 @@ def measure(count: int, folder: Path) -> dict[str, float]:
     store = FragmentStore.open(folder / "fragments", writable=True)
     views = samples()
     fill(store, count, 0, range(count), views, store.new_generation([form.name for form in FORMS]))
-    press = Press(store, folder / "snapshots")
+    maker = EditionMaker(store, folder / "snapshots")
     for form in FORMS:
-        press.make(form)
+        maker.make(form)
     fill(store, count, 1, range(0, count, 100), views, None)
     peak = _Peak()
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    results = [press.make(form) for form in FORMS if form.rows == "location"]
+    results = [maker.make(form) for form in FORMS if form.rows == "location"]
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     assert set(results) == {"built"}, results
     grown = peak.stop()
@@ -99,7 +99,7 @@ def measure(count: int, folder: Path) -> dict[str, float]:
 
 def _bulk(folder: Path) -> dict[str, float]:
     """The bulk formats, in their own process: CPU time and memory."""
-    command = [sys.executable, "-m", "ocpi_nap.feed.bulk", str(folder / "fragments"), str(folder / "snapshots")]
+    command = [sys.executable, "-m", "ocpi_nap.feed.editions.bulk", str(folder / "fragments"), str(folder / "snapshots")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command)
     peak = _Peak(process.pid)

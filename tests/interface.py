@@ -85,7 +85,7 @@ async def due_now(db: Database) -> list[tuple[int, bool]]:
 
 
 def _app(registry: Registry, receiver: ReceiverService, options: OcpiOptions) -> OcpiApp:
-    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0), registry.epoch)
+    authenticator = TokenAuthenticator(registry.db, Hints(registry.db, registry.vault, pause=0))
     return OcpiApp(authenticator, CredentialsService(registry), receiver, options)
 
 

@@ -13,10 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
+
 from ocpi_nap.feed.api import ApiOptions, create_api
 from ocpi_nap.feed.datex2.common import DatexOptions
+from ocpi_nap.feed.events.relay import MqttRelay
 from ocpi_nap.feed.limits import Limits, read_networks
-from ocpi_nap.feed.relay import MqttRelay
 from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.intake.contacts import CountingAuthenticator
 from ocpi_nap.intake.flushing import flush_regularly
@@ -26,11 +28,9 @@ from ocpi_nap.intake.receiver import ReceiverService
 from ocpi_nap.intake.writer import PushWriter
 from ocpi_nap.ocpi.client import OcpiClient
 from ocpi_nap.ocpi.credentials import OwnIdentity
-from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 from ocpi_nap.registry import Registry
 from ocpi_nap.registry.auth import TokenAuthenticator
-from ocpi_nap.registry.epoch import Epoch
 from ocpi_nap.registry.hints import Hints
 from ocpi_nap.registry.receiving import CredentialsService
 from ocpi_nap.registry.vault import Vault
@@ -115,8 +115,8 @@ def datex_options(settings: Settings) -> DatexOptions:
 async def build_registry(db: Database, settings: Settings) -> tuple[OcpiClient, Registry]:
     """The OCPI client and the registry of this process."""
     client = await OcpiClient.open()
-    vault, epoch, own = Vault.open(settings.data_dir), Epoch.open(settings.data_dir), identity(settings)
-    return client, Registry(db, vault, client, own, settings.allow_private_networks, epoch, settings.where)
+    vault, own = Vault.open(settings.data_dir), identity(settings)
+    return client, Registry(db, vault, client, own, settings.allow_private_networks, settings.where)
 
 
 def api_limits(settings: Settings) -> Limits:
@@ -180,7 +180,7 @@ class App:
         settings = self._settings
         db = await Database.open(self._dsn, min_size=2, max_size=12)
         client, registry = await build_registry(db, settings)
-        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault), registry.epoch)
+        issues, writer, authenticator = IssueLog(db), PushWriter(db), TokenAuthenticator(db, Hints(db, registry.vault))
         counting = CountingAuthenticator(authenticator, db)
         receiver = ReceiverService(db, writer, issues, RepairQueue(db), registry.area)
         party = (settings.country_code.upper(), settings.party_id.upper())

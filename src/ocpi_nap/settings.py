@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ocpi_nap.feed.broker import address
+from ocpi_nap.feed.events.broker import address
 from ocpi_nap.feed.limits import read_networks
 from ocpi_nap.feed.terms import read_sunsets
 from ocpi_nap.model import areas, ids

@@ -11,18 +11,13 @@ from ocpi_nap.checker.state import Options, Run
 from ocpi_nap.cli.inside import served_inside
 from ocpi_nap.model.platform import Operator
 from ocpi_nap.registry.onboarding import parse_settings
-from ocpi_nap.simulator.network import NetworkSpec, SimulatedOperator
 from ocpi_nap.simulator.platform import PlatformSpec, SimulatedPlatform
-
-OPERATORS = (SimulatedOperator("ABC", "Abc", "https://abc.example"), SimulatedOperator("DEF", "Def", "https://def.example"))
+from tests.simulator import conftest as simulator
 
 
 def platform_spec(version: str, *faults: str) -> PlatformSpec:
-    """A small platform: two operators and tariffs from 2.2.1 on, tokens in the form of the version."""
-    operators = OPERATORS[:1] if version == "2.1.1" else OPERATORS
-    network = NetworkSpec(version, operators, 12, 30, 33, 0 if version == "2.1.1" else 6)
-    return PlatformSpec("sim", network, "FI", "PLT", "sim-token-a", "raw" if version == "2.1.1" else "base64", changes_per_second=0,
-                        faults=faults)  # fmt: skip
+    """The simulator's small platform, with all of its objects on one page."""
+    return simulator.platform_spec(version, *faults, page_size=250)
 
 
 @asynccontextmanager

@@ -12,10 +12,10 @@ from ocpi_nap.checker.checks import CHECKS
 from ocpi_nap.checker.verdict import judge
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.simulator.faults import FAULTS, Fault, protocol
 from ocpi_nap.simulator.platform import SimulatedPlatform
 from tests.checker.conftest import checked, names, open_to_checks, platform_spec
+from tests.versions import each
 
 ALWAYS = {"not-https", "green-energy-missing", "prices-not-collected", "helpdesk-missing"}
 """Notes that every simulated platform on this machine gets."""
@@ -79,7 +79,7 @@ async def test_fault_is_told(fault: Fault, version: str, monkeypatch: pytest.Mon
             assert judge(run).outcome == "not-ready"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_healthy_platform(version: str) -> None:
     """Nothing to mend; the platform is registered, pulled, renewed and left as it was."""
     async with SimulatedPlatform(platform_spec(version)) as platform:
@@ -100,7 +100,7 @@ async def test_healthy_platform(version: str) -> None:
         assert all(run.findings.was_run(check.area) for check in CHECKS.values() if check.area != "tariffs" or version != "2.1.1")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_without_registration(version: str) -> None:
     """A token A leaves the question open; a token C answers it; neither changes anything."""
     async with SimulatedPlatform(platform_spec(version)) as platform:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,23 +17,11 @@ from ocpi_nap.checker.state import Options, Run
 from ocpi_nap.checker.verdict import judge
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import client
+from tests.aiohttp_server import served
 from tests.checker.conftest import host, names, no_wait
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 DEEP = b"[" * 100_000
-
-
-@asynccontextmanager
-async def served(answer: Answer) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def enveloped(data: Any, **headers: str) -> web.Response:

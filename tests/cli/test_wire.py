@@ -15,9 +15,7 @@ from ocpi_nap.cli import wire
 from tests.e2e.cpo import location
 from tests.interface import Ocpi
 from tests.simulator.conftest import Nap, on_http
-
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-each = pytest.mark.parametrize("version", VERSIONS)
+from tests.versions import each
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cpo import Cpo
 from tests.ports import free_port
 
 
@@ -52,6 +53,14 @@ class Nap:
                 if named and folder in (process / "environ").read_bytes() + b"\0":
                     return int(process.name)
         return None
+
+    async def onboard(self, cpo: Cpo) -> None:
+        """Add the platform as acme, which delivers FI*ABC, and register with it."""
+        await self.cli(
+            "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--token-encoding", cpo.encoding,
+            "--party-id", "PLT", "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
+        )  # fmt: skip
+        await self.cli("platform", "register", "acme")
 
     async def cli(self, *arguments: str, status: int = 0) -> str:
         """Run one command; returns its standard output (or error, when a failure is expected)."""

@@ -7,12 +7,10 @@ import json
 import os
 import re
 import shlex
-import signal
-import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +19,6 @@ from typing import Any
 import aiohttp
 import jsonschema
 import pytest
-from aiohttp import web
 from cryptography import x509
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,10 +27,10 @@ from cryptography.x509.oid import NameOID
 
 from tests.e2e.conftest import Nap
 from tests.e2e.cpo import Cpo, location
+from tests.e2e.reading import API, count, first_over_websocket, read
 from tests.feed.test_outbox import MOSQUITTO
 from tests.ports import free_port
-
-API = "/api/charging-network/v1"
+from tests.versions import each
 
 
 @asynccontextmanager
@@ -52,11 +49,6 @@ async def simulated(nap: Nap, folder: Path, port: int, *arguments: str) -> Async
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
-
-
-async def read(nap: Nap, path: str, **headers: str) -> tuple[int, str, bytes]:
-    async with aiohttp.ClientSession() as session, session.get(nap.url + path, headers=headers) as answer:
-        return answer.status, answer.headers.get("Content-Type", ""), await answer.read()
 
 
 class Wire:
@@ -87,9 +79,7 @@ class Wire:
 async def test_http_as_clients_write_it(nap: Nap) -> None:
     """Field lessons 2 and 8, R27: an offer of h2c changes nothing, non-ASCII paths are read, no HTTP is told as an envelope."""
     cpo = await Cpo("2.2.1", encoding="base64").start()
-    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-                  "--country-code", "FI", "--operator", "FI*ABC;Abc;https://abc.example")  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     body = json.dumps(location("2.2.1", 5) | {"id": "Pöytä"}).encode()
     head = f"PUT /ocpi/2.2.1/locations/FI/ABC/Pöytä HTTP/1.1\nHost: nap\nAuthorization: {cpo.header(cpo.token_b)['Authorization']}\n"
     head += f"Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAEAAEAAAAIAAAAB\nContent-Length: {len(body)}"
@@ -103,11 +93,7 @@ async def test_http_as_clients_write_it(nap: Nap) -> None:
     await cpo.stop()
 
 
-async def count(nap: Nap, path: str, member: str) -> int:
-    return len(json.loads((await read(nap, f"{API}/{path}/all"))[2])[member])
-
-
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 async def test_a_simulated_platform(nap: Nap, tmp_path: Path, version: str) -> None:
     """The simulator is onboarded as it says, pulled, and its live changes reach MQTT over WebSocket; it resumes after a restart."""
     port, options = free_port(), ("--version", version, "--token-encoding", "raw" if version == "2.1.1" else "base64")
@@ -119,7 +105,7 @@ async def test_a_simulated_platform(nap: Nap, tmp_path: Path, version: str) -> N
                 pass
         assert await count(nap, "locations", "features") == 20
         assert await count(nap, "tariffs", "tariffs") == (0 if version == "2.1.1" else 5)
-        topic, payload = await asyncio.wait_for(_first_over_websocket(nap), 20)
+        topic, payload = await asyncio.wait_for(first_over_websocket(nap), 20)
         assert topic.startswith("status-v1/FI/SIM/SIM-") and set(payload) == {"status", "time"}
         await _conforms(nap)
     async with simulated(nap, tmp_path, port, *options):
@@ -165,7 +151,7 @@ async def test_a_broker_of_its_own_with_tls(dsn: str, tmp_path: Path) -> None:
         async with simulated(nap, tmp_path / "simulator", simulator_port, *options) as arguments:
             await nap.cli("platform", "add", *arguments)
             await nap.cli("platform", "register", "sim")
-            topic, payload = await asyncio.wait_for(_first_over_websocket(nap), 40)
+            topic, payload = await asyncio.wait_for(first_over_websocket(nap), 40)
         assert topic.startswith("status-v1/FI/SIM/") and set(payload) == {"status", "time"}
         for wrong in ("http://localhost:1883", "mqtt://", "localhost"):
             assert "OCPI_NAP_MQTT_URL is not valid" in await replace(nap, environment=environment | {"OCPI_NAP_MQTT_URL": wrong}).cli(
@@ -175,31 +161,6 @@ async def test_a_broker_of_its_own_with_tls(dsn: str, tmp_path: Path) -> None:
         nap.stop()
         broker.terminate()
         await asyncio.wait_for(broker.wait(), 10)
-
-
-async def _first_over_websocket(nap: Nap) -> tuple[str, dict[str, str]]:
-    """CONNECT and SUBSCRIBE by hand (MQTT 3.1.1), then the first PUBLISH."""
-    url = nap.url.replace("http", "ws") + "/mqtt"
-    async with aiohttp.ClientSession() as session, session.ws_connect(url, protocols=["mqtt"]) as socket:
-        assert socket.protocol == "mqtt"
-        await socket.send_bytes(_packet(0x10, b"\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ws"))
-        assert (await socket.receive_bytes())[:2] == b"\x20\x02"
-        await socket.send_bytes(_packet(0x82, b"\x00\x01\x00\x0bstatus-v1/#\x00"))
-        data = b""
-        while True:
-            data += await socket.receive_bytes()
-            kind, length, rest = data[0], data[1], data[2:]
-            assert length < 128
-            if len(rest) < length:
-                continue
-            if kind & 0xF0 == 0x30:
-                (size,) = struct.unpack(">H", rest[:2])
-                return rest[2 : 2 + size].decode(), json.loads(rest[2 + size : length])
-            data = rest[length:]
-
-
-def _packet(kind: int, content: bytes) -> bytes:
-    return bytes([kind, len(content)]) + content
 
 
 async def _conforms(nap: Nap) -> None:
@@ -243,11 +204,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs/data.md"
 async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
     """Each address in docs/data.md answers as printed there (… stands for anything), and the Python examples run."""
     cpo = await Cpo("2.3.0", count=1).start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
-    )  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     async with asyncio.timeout(30):
         while not await count(nap, "locations", "features") or not await count(nap, "tariffs", "tariffs"):
             pass
@@ -265,143 +222,6 @@ async def test_the_guide_for_data_users(nap: Nap, tmp_path: Path) -> None:
         out, _ = await process.communicate()
         assert out.decode() == printed
     await cpo.stop()
-
-
-async def test_a_killed_renderer(nap: Nap) -> None:
-    """It is started again and goes on; meanwhile what was rendered is served; the snapshots are listed."""
-    cpo = await Cpo("2.3.0", count=2).start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus",
-    )  # fmt: skip
-    await nap.cli("platform", "register", "acme")
-    async with asyncio.timeout(60):
-        while await count(nap, "locations", "features") < 2:
-            pass
-        first = nap.child("feed")
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
-        status, _, body = await read(nap, f"{API}/locations")
-        assert (status, len(json.loads(body)["features"])) == (200, 2)
-        assert (await cpo.push("PATCH", "FI/ABC/L1/U1", {"status": "CHARGING", "last_updated": "2026-03-01T00:00:00Z"}))[0] == 200
-        for path in ("locations/statuses", "locations/statuses/all"):
-            while b"CHARGING" not in (await read(nap, f"{API}/{path}"))[2]:
-                pass
-    assert nap.child("feed") not in (None, first)
-    listed = {row["name"]: row for row in json.loads(await nap.cli("snapshots", "list", "--json"))}
-    assert (listed["locations-1"]["rows"], listed["locations-1"]["held_rows"]) == (2, None)
-    assert "locations-1: 2 rows" in await nap.cli("snapshots", "list")
-    assert "will be published" in await nap.cli("snapshots", "release")
-    await cpo.stop()
-
-
-class _Halting(Cpo):
-    """Keeps the second page of its locations waiting until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__("2.2.1", count=5, page=2)
-        self.halted, self.go = asyncio.Event(), asyncio.Event()
-
-    async def _list(self, request: web.Request) -> web.Response:
-        if request.path == "/locations" and request.query.get("offset", "0") != "0":
-            self.halted.set()
-            await self.go.wait()
-        return await super()._list(request)
-
-
-async def test_a_killed_background_process(nap: Nap) -> None:
-    """A pull that somebody started in the console is taken over, ends, and the console tells what became of it."""
-    cpo = await _Halting().start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus",
-    )  # fmt: skip
-    await nap.cli("platform", "pause", "acme")
-    await nap.cli("platform", "register", "acme")
-    password = re.findall(r"Password: (\S+)", await nap.cli("user", "add", "maija", "--role", "operator"))[0]
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-
-        async def page(path: str, **form: str) -> tuple[str, str]:
-            """A page, or the answer to a form of it; and whether the task is over."""
-            async with session.get(f"{nap.url}/console/{path}") as answer:
-                text = await answer.text()
-            if form:
-                form["csrf"] = re.findall(r'name="csrf" value="([^"]+)"', text)[0]
-                async with session.post(f"{nap.url}/console/{form.pop('to')}", data=form) as answer:
-                    assert answer.status == 200, await answer.text()
-                    return await answer.text(), ""
-            return text, answer.headers.get("X-Poll", "")
-
-        await page("sign-in", to="sign-in", name="maija", password=password)
-        await page("platforms/acme", to="platforms/acme/pull", full="1")
-        async with asyncio.timeout(150):
-            await cpo.halted.wait()
-            first = nap.child("jobs")
-            assert first is not None
-            assert ">running<" in (await page("platforms/acme/task"))[0]
-            os.kill(first, signal.SIGKILL)
-            cpo.go.set()
-            told, over = "", ""
-            while over != "done":
-                told, over = await page("platforms/acme/task")
-        assert "ended in the middle; it is done anew" in told and ">done<" in told
-        assert "Locations: <strong>5</strong> of 5" in told
-        assert nap.child("jobs") not in (None, first)
-        assert await count(nap, "locations", "features") == 5
-        history = (await page("platforms/acme/crawls"))[0]
-        assert ">complete<" in history and "its process ended in the middle" in history and ">running<" not in history
-    await cpo.stop()
-
-
-
-
-def _process(*parts: str) -> int:
-    """The process whose command line has all these parts."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            words = (process / "cmdline").read_bytes().decode(errors="replace")
-            if all(part in words for part in parts):
-                return int(process.name)
-    raise AssertionError(parts)
-
-
-@pytest.mark.timeout(300)
-async def test_killed_embedded_services(nap: Nap) -> None:
-    """PostgreSQL and the broker that come with the program are started again, and everything goes on over them."""
-    nap.stop()
-    del nap.environment["OCPI_NAP_DATABASE_URL"]
-    nap.start()
-    folder = Path(nap.environment["OCPI_NAP_DATA_DIR"])
-    cpo = await Cpo("2.2.1", count=1).start()
-    await nap.cli("platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-                  "--country-code", "FI", "--operator", "FI*ABC;Abc")  # fmt: skip
-    await nap.cli("platform", "register", "acme")
-    async with asyncio.timeout(90):
-        while not await count(nap, "locations", "features"):
-            pass
-        postgres, broker = int((folder / "postgres/postmaster.pid").read_text().split()[0]), _process("nats-server", str(folder))
-        os.kill(postgres, signal.SIGKILL)
-        os.kill(broker, signal.SIGKILL)
-        message = asyncio.create_task(_first_over_websocket_again(nap))
-        for day in range(1, 29):  # until one push comes through; the next ones, until the listener is there
-            while True:
-                body = {"status": ("CHARGING", "BLOCKED")[day % 2], "last_updated": f"2026-03-{day:02d}T00:00:00Z"}
-                if (await cpo.push("PATCH", "FI/ABC/L0/U0", body))[0] == 200:
-                    break
-            if (await asyncio.wait({message}, timeout=1))[0]:
-                break
-    assert (await message)[0] == "status-v1/FI/ABC/L0/FI*ABC*E0"
-    log = nap.log.read_text()
-    assert "EmbeddedPostgres ended by itself" in log and "the MQTT broker ended by itself" in log
-    await cpo.stop()
-
-
-async def _first_over_websocket_again(nap: Nap) -> tuple[str, dict[str, str]]:
-    """The first message, whatever breaks before it."""
-    while True:
-        with suppress(aiohttp.ClientError, TypeError, AssertionError, asyncio.IncompleteReadError):
-            return await _first_over_websocket(nap)
-        await asyncio.sleep(0)
 
 
 async def test_commands(nap: Nap) -> None:

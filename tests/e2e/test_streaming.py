@@ -52,11 +52,7 @@ class Operator:
 @asynccontextmanager
 async def operating(nap: Nap) -> AsyncIterator[Operator]:
     cpo = await Cpo("2.3.0", count=1).start()
-    await nap.cli(
-        "platform", "add", "acme", "--versions-url", f"{cpo.url}/versions", "--token", cpo.token_a, "--party-id", "PLT",
-        "--country-code", "FI", "--operator", "FI*ABC;Abc Lataus;https://abc.example",
-    )  # fmt: skip
-    await nap.cli("platform", "register", "acme")
+    await nap.onboard(cpo)
     async with asyncio.timeout(30), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{nap.url}{API}/changes?since=0") as answer:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from ocpi_nap.feed.api import ApiOptions, create_api
-from ocpi_nap.feed.bulkfeed import BulkBuilder
+from ocpi_nap.feed.editions.bulkfeed import BulkBuilder
+from ocpi_nap.feed.editions.snapshots import SnapshotBuilder
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.store.database import Database
 
 PAGED = tuple(form for form in FORMS if form.paged)

@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.logwriter import EventLogWriter
 from ocpi_nap.intake.batches import write_documents
 from ocpi_nap.intake.operations import Context, Operation, prepare_put
 from ocpi_nap.model.platform import Operator, PlatformSettings
@@ -24,12 +24,12 @@ STATUSES = ("AVAILABLE", "CHARGING", "BLOCKED", "OUTOFORDER", "REMOVED", "PLANNE
 PLACES = (("60.1", "24.1"), ("60.9", "24.9"), ("65.0", "25.5"))
 
 
-async def tell(teller: Teller) -> None:
+async def tell(log_writer: EventLogWriter) -> None:
     """Everything that is committed is told: other tests' transactions in the same server may hold it back for a moment."""
-    db = teller.db
+    db = log_writer.db
     async with asyncio.timeout(30):
         while True:
-            await teller.catch_up()
+            await log_writer.catch_up()
             waiting = "SELECT 1 FROM change c, event_head h WHERE (c.xid, c.id) > (h.xid, h.id) LIMIT 1"
             if await db.fetch_one(waiting) is None:
                 return
@@ -116,7 +116,7 @@ def _inside(point: list[float], box: tuple[float, ...]) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
-class Network:
+class RandomNetwork:
     """Two operators on two platforms that push, pull and withdraw at random."""
 
     def __init__(self, ocpi: Ocpi, seed: int) -> None:
@@ -124,7 +124,7 @@ class Network:
         self.tokens: dict[str, str] = {}
         self.moment = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
-    async def start(self) -> Network:
+    async def start(self) -> RandomNetwork:
         for party in ("ABC", "XYZ"):
             self.tokens[party] = await self.ocpi.platform("2.2.1", party)
         async with self.db.transaction() as conn:

@@ -25,14 +25,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from ocpi_nap.feed import crc
-from ocpi_nap.feed.batch import Rendered
-from ocpi_nap.feed.editions import Edition, described
+from ocpi_nap.feed.editions import crc
+from ocpi_nap.feed.editions.edition import Edition, described
+from ocpi_nap.feed.editions.maker import EditionMaker
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.keys import feed_key, key_operator
-from ocpi_nap.feed.pages import from_micros, grouped
-from ocpi_nap.feed.press import Press
+from ocpi_nap.feed.fragments.batch import Rendered
+from ocpi_nap.feed.fragments.keys import feed_key, key_operator
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.pages import grouped
+from ocpi_nap.model.timestamps import from_micros
 
 PARTIES = ("ABC", "ABCD", "XYZ")
 
@@ -71,7 +72,7 @@ class Node:
         names = [form.name for form in FORMS]
         with self.store.writing(self.store.new_generation(names)) as batch:
             batch.switch("test", names)
-        self.press = Press(self.store, folder / "snapshots")
+        self.maker = EditionMaker(self.store, folder / "snapshots")
 
     def write(self, rows: dict[int, Row | None]) -> None:
         """Put these rows; None: it is gone."""
@@ -107,7 +108,7 @@ class Node:
     def check(self) -> None:
         """Make all editions: each is what it should be, in all codings, and there is no file too many."""
         for form in FORMS:
-            self.press.make(form)
+            self.maker.make(form)
             edition, files, expected = self.edition(form), self.files(form), self.expected(form)
             assert (edition.length, edition.rows) == (len(expected), sum(bool(row.fragment) for row in self.rows.values()))
             member = zlib.decompressobj(31)

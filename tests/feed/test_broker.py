@@ -14,7 +14,8 @@ import pytest
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 
-from ocpi_nap.feed.broker import READER, BrokerError, EmbeddedBroker
+from ocpi_nap.cli.children import kept_alive
+from ocpi_nap.feed.events.broker import READER, BrokerError, EmbeddedBroker
 from tests.ports import free_port
 
 TOPIC = "status-v1/FI/ABC/L1/FI*ABC*E1"
@@ -108,16 +109,17 @@ async def test_a_broker_that_dies_is_started_again(broker: EmbeddedBroker) -> No
     await lasting.client.disconnect()
     os.kill(broker.pid, signal.SIGKILL)
     login = ("publisher", broker.publisher_url.split(":")[2].split("@")[0])
-    async with asyncio.timeout(30):
-        while True:
-            with suppress(OSError):
-                publisher = await Reader("publisher", login).connect(broker)
-                break
-    publisher.client.publish(TOPIC, b"{}", qos=1)
-    again = await Reader("lasting", clean=False).connect(broker)
-    assert await again.next() == (TOPIC, b"{}")
-    await again.client.disconnect()
-    await publisher.client.disconnect()
+    with kept_alive(broker):
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(OSError):
+                    publisher = await Reader("publisher", login).connect(broker)
+                    break
+        publisher.client.publish(TOPIC, b"{}", qos=1)
+        again = await Reader("lasting", clean=False).connect(broker)
+        assert await again.next() == (TOPIC, b"{}")
+        await again.client.disconnect()
+        await publisher.client.disconnect()
 
 
 def test_a_taken_port_is_told(broker: EmbeddedBroker, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import geopandas
 import pyogrio
 import pytest
 
-from ocpi_nap.feed.bulkfeed import FORMATS
+from ocpi_nap.feed.editions.bulkfeed import FORMATS
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply, call
 from tests.feed.conftest import settled

@@ -10,12 +10,13 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.model.platform import Operator
 from ocpi_nap.store import events, registry
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.feed.conftest import Api
-from tests.feed.following import BASE, Copy, Network, tell
+from tests.feed.following import BASE, Copy, RandomNetwork, tell
 from tests.feed.listener import Listener
 from tests.interface import Ocpi
 
@@ -25,21 +26,21 @@ HOSTILE = ("x", "-1", "1.5", "", " 1", "1 ", "1" * 19, "1" * 5000, "0x1", "١", 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_copy_in_step(ocpi: Ocpi, api: Api, seed: int) -> None:
     """/all and a cursor once, then only changes: equal to a fresh /all after any series of pushes, pulls and withdrawals."""
-    network, teller, chance = await Network(ocpi, seed).start(), Teller(ocpi.db), random.Random(seed)
+    network, log_writer, chance = await RandomNetwork(ocpi, seed).start(), EventLogWriter(ocpi.db), random.Random(seed)
     app = await api()
     for _ in range(15):
         await network.change()
-    await tell(teller)
+    await tell(log_writer)
     box = (24.0, 60.0, 25.0, 61.0)
     copies = [await Copy(app).start(), await Copy(app, f"&operator={quote('FI*ABC')}").start(), await Copy(app, f"&bbox={box}").start()]
     copies[2].query = "&bbox=" + ",".join(map(str, box))
     for _ in range(60):
         await network.change()
         if chance.random() < 0.4:
-            await tell(teller)
+            await tell(log_writer)
         if chance.random() < 0.3:
             await chance.choice(copies).follow()
-    await tell(teller)
+    await tell(log_writer)
     for copy in copies:
         await copy.follow()
     fresh = await Copy(await api()).load()
@@ -49,12 +50,12 @@ async def test_a_copy_in_step(ocpi: Ocpi, api: Api, seed: int) -> None:
     assert copies[0].items, "nothing changed"
 
 
-async def _prepared(ocpi: Ocpi, api: Api) -> tuple[Any, str, Teller]:
+async def _prepared(ocpi: Ocpi, api: Api) -> tuple[Any, str, EventLogWriter]:
     """One operator with one Location; everything told."""
-    token, teller = await ocpi.platform("2.2.1"), Teller(ocpi.db)
+    token, log_writer = await ocpi.platform("2.2.1"), EventLogWriter(ocpi.db)
     await ocpi.send("PUT", "2.2.1/locations/FI/ABC/L1", location("2.2.1", 1), token=token)
-    await tell(teller)
-    return await api(), token, teller
+    await tell(log_writer)
+    return await api(), token, log_writer
 
 
 async def _cursor(app: Any) -> str:
@@ -68,12 +69,12 @@ async def _cursor(app: Any) -> str:
 
 async def test_what_a_change_says(ocpi: Ocpi, api: Api) -> None:
     """Each kind once, with the objects as the REST API shows them."""
-    app, token, teller = await _prepared(ocpi, api)
+    app, token, log_writer = await _prepared(ocpi, api)
     cursor = await _cursor(app)
 
     async def said() -> list[dict[str, Any]]:
         nonlocal cursor
-        await tell(teller)
+        await tell(log_writer)
         page = (await call(app, f"{BASE}/changes?since={cursor}")).json()
         cursor = page["cursor"]
         assert all(item["operator"] == "FI*ABC" for item in page["changes"])
@@ -114,7 +115,7 @@ async def test_what_a_change_says(ocpi: Ocpi, api: Api) -> None:
 async def test_platforms_onboarded_together(ocpi: Ocpi, api: Api) -> None:
     """Each of their objects is told once, although a look at the platforms finds it before the change feed comes to it; what changes
     after that look is told."""
-    app, _, teller = await _prepared(ocpi, api)
+    app, _, log_writer = await _prepared(ocpi, api)
     cursor = await _cursor(app)
     for number in range(3):
         token = await ocpi.platform("2.2.1", f"P{number}X")
@@ -122,22 +123,22 @@ async def test_platforms_onboarded_together(ocpi: Ocpi, api: Api) -> None:
         await ocpi.send("PUT", f"2.2.1/tariffs/FI/P{number}X/T1", tariff("2.2.1", f"P{number}X"), token=token)
         async with ocpi.db.transaction() as conn:
             await registry.visible_change(conn)
-    await tell(teller)
+    await tell(log_writer)
     found = await call(app, f"{BASE}/changes?since={cursor}")
     told = [(item["kind"], item["change"], item["operator"]) for item in found.json()["changes"]]
     assert sorted(told) == [(kind, "added", f"FI*P{number}X") for kind in ("location", "tariff") for number in range(3)]
     changed = tariff("2.2.1", "P2X") | {"currency": "SEK", "last_updated": "2026-03-01T10:00:00Z"}
     await ocpi.send("PUT", "2.2.1/tariffs/FI/P2X/T1", changed, token=token)
-    await tell(teller)
+    await tell(log_writer)
     (item,) = (await call(app, f"{BASE}/changes?since={found.json()['cursor']}")).json()["changes"]
     assert (item["change"], item["tariff"]["currency"]) == ("changed", "SEK")
 
 
 async def test_operators_that_come_and_go(ocpi: Ocpi, api: Api) -> None:
     """One is onboarded, leaves, comes back, moves to another platform and is forgotten: a copy and a stream are told of all of it."""
-    app, _, teller = await _prepared(ocpi, api)
+    app, _, log_writer = await _prepared(ocpi, api)
     stop = asyncio.Event()
-    telling = asyncio.create_task(teller.run(stop))
+    telling = asyncio.create_task(log_writer.run(stop))
     copy, listener = await Copy(app).start(), await Listener(app).opened()
     await copy.follow()
 
@@ -194,6 +195,43 @@ async def test_operators_that_come_and_go(ocpi: Ocpi, api: Api) -> None:
     await telling
 
 
+async def test_a_look_at_operators_that_is_cut_off(ocpi: Ocpi, api: Api) -> None:
+    """The writer ends when it has seen who is published and before all is told: the next one tells the rest, whatever changed meanwhile."""
+    app, _, _ = await _prepared(ocpi, api)
+    copy = await Copy(app).start()
+    (platform,) = await ocpi.db.fetch_all("SELECT id FROM platform")
+
+    async def published(there: bool) -> None:
+        async with ocpi.db.transaction() as conn:
+            if there:
+                known = Operator(country_code="FI", party_id="ABC", name="ABC")
+                await registry.insert_operators(conn, platform[0], "production", [known])
+            else:
+                await registry.remove_operators(conn, platform[0], [("FI", "ABC")])
+            await registry.visible_change(conn)
+
+    async def cut_off() -> None:
+        async with ocpi.db.connection() as conn:
+            await events.begin_operators(conn, await events.changed_operators(conn, ["production", "test"]))
+
+    async def held() -> int:
+        await tell(EventLogWriter(ocpi.db))
+        await copy.follow()
+        assert copy.held() == (await Copy(app).load()).held()
+        return len(copy.locations)
+
+    await published(False)
+    await cut_off()
+    assert await held() == 0
+    await published(True)
+    await cut_off()
+    assert await held() == 1
+    await published(False)
+    await cut_off()
+    await published(True)
+    assert await held() == 1
+
+
 async def _erase(ocpi: Ocpi, name: str) -> None:
     (row,) = await ocpi.db.fetch_all("SELECT id FROM platform WHERE name = %s", (name,))
     async with ocpi.db.transaction() as conn:
@@ -234,7 +272,7 @@ async def test_hostile_filters(api: Api, query: str) -> None:
 
 async def test_an_expired_cursor(ocpi: Ocpi, api: Api) -> None:
     """410 with a way on; a cursor of another database is none of ours either."""
-    app, token, teller = await _prepared(ocpi, api)
+    app, token, log_writer = await _prepared(ocpi, api)
     await events.clear(ocpi.db, 0)
     for cursor in ("0", "999999"):
         for path in (f"changes?since={cursor}", f"stream/statuses?Last-Event-ID={cursor}"):
@@ -242,7 +280,7 @@ async def test_an_expired_cursor(ocpi: Ocpi, api: Api) -> None:
             assert reply.status == 410 and b"/locations/all" in reply.body, path
     copy = await Copy(app).start()
     await ocpi.send("PATCH", "2.2.1/locations/FI/ABC/L1/U1", {"status": "BLOCKED", "last_updated": "2026-02-01T10:00:00Z"}, token=token)
-    await tell(teller)
+    await tell(log_writer)
     await copy.follow()
     assert [item["kind"] for item in copy.items] == ["status"]
     assert await ocpi.db.fetch_all("SELECT 1 FROM change WHERE (xid, id) <= (SELECT xid, id FROM event_head)") != []
@@ -250,10 +288,10 @@ async def test_an_expired_cursor(ocpi: Ocpi, api: Api) -> None:
 
 async def test_a_slow_transaction_is_not_passed(ocpi: Ocpi, api: Api) -> None:
     """One that began before and commits after others: its change comes, after all, and the others wait for it."""
-    app, token, teller = await _prepared(ocpi, api)
+    app, token, log_writer = await _prepared(ocpi, api)
     for number in (2, 3):
         await ocpi.send("PUT", f"2.2.1/locations/FI/ABC/L{number}", location("2.2.1", number), token=token)
-    await tell(teller)
+    await tell(log_writer)
     cursor = await _cursor(app)
     async with await psycopg.AsyncConnection.connect(ocpi.db.dsn) as slow:
         await slow.execute("UPDATE location SET publish = false WHERE id = 'L2'")
@@ -261,10 +299,10 @@ async def test_a_slow_transaction_is_not_passed(ocpi: Ocpi, api: Api) -> None:
         for minute in range(3):
             body = {"status": ("CHARGING", "BLOCKED", "AVAILABLE")[minute], "last_updated": f"2026-02-01T10:0{minute}:00Z"}
             await ocpi.send("PATCH", "2.2.1/locations/FI/ABC/L3/U3", body, token=token)
-            await teller.catch_up()
+            await log_writer.catch_up()
         early = (await call(app, f"{BASE}/changes?since={cursor}")).json()
         await slow.commit()
-    await tell(teller)
+    await tell(log_writer)
     late = (await call(app, f"{BASE}/changes?since={early['cursor']}")).json()
     told = [(item["kind"], item["locationId"], item["change"]) for item in early["changes"] + late["changes"]]
     assert sorted(told) == [("location", "L2", "removed"), *[("status", "L3", "changed")] * 3]
@@ -276,7 +314,7 @@ async def test_one_writer_whatever_the_number_of_nodes(ocpi: Ocpi, api: Api) -> 
     """Three tellers and a reader meanwhile: each change once, in order, and the numbers without a step back."""
     app, token, _ = await _prepared(ocpi, api)
     cursor, stop = await _cursor(app), asyncio.Event()
-    tasks = [asyncio.create_task(Teller(ocpi.db).run(stop)) for _ in range(3)]
+    tasks = [asyncio.create_task(EventLogWriter(ocpi.db).run(stop)) for _ in range(3)]
     wanted = [f"2026-02-01T10:{n // 60:02}:{n % 60:02}.000Z" for n in range(120)]
 
     async def push() -> None:

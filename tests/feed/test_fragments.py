@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
-from ocpi_nap.feed import fragments, pace, publications
+from ocpi_nap import waiting
+from ocpi_nap.feed import publications
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.fragments import store as fragment_store
+from ocpi_nap.feed.fragments.reader import FeedReader
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.feed.views import LocationView
 from ocpi_nap.store import feed
 from ocpi_nap.store.database import Database
@@ -194,11 +196,10 @@ async def test_only_tariffs_that_a_connector_names(database: Database, tmp_path:
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from ocpi_nap.feed.batch import Batch
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.fragments.batch import Batch
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.render import LOCATIONS, STATUSES, TARIFFS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 
 put, left = Batch.put, [int(sys.argv[3])]
@@ -279,8 +280,8 @@ async def test_a_long_stretch_of_changes(database: Database, tmp_path: Path, mon
 
 async def test_a_reader_ends_the_rest_of_the_renderer(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may rest for long after much work; who asks for what changed meanwhile does not wait for the end of the rest."""
-    monkeypatch.setattr(pace, "_LEAST", 3600.0)
-    monkeypatch.setattr(pace, "_LONGEST_REST", 3600.0)
+    monkeypatch.setattr(waiting, "_LEAST", 3600.0)
+    monkeypatch.setattr(waiting, "_LONGEST_REST", 3600.0)
     made = await Network.create(database, "ABC")
     await made.put([0])
     async with rendering(database, tmp_path) as renderer:
@@ -336,19 +337,19 @@ async def test_a_machine_that_went_down(tmp_path: Path) -> None:
     folder = tmp_path / "fragments"
 
     def write() -> None:
-        fragments.prepare(folder)
+        fragment_store.prepare(folder)
         FragmentStore.open(folder, writable=True).close()
 
     write()
     write()
     assert (folder / "data.mdb").exists()  # killed, the machine runs on
-    fragments.close(folder)
-    fragments.prepare(folder)
+    fragment_store.close(folder)
+    fragment_store.prepare(folder)
     assert (folder / "data.mdb").exists()
     for mark in ("4 another boot", "another layout closed", "closed"):
         write()
         (folder / "written-since-boot").write_text(mark)
-        fragments.prepare(folder)
+        fragment_store.prepare(folder)
         assert not (folder / "data.mdb").exists(), mark
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ocpi_nap.feed import limits
+from ocpi_nap.feed.events.relay import MqttRelay
 from ocpi_nap.feed.limits import Counts, Limits, client_key, read_networks
-from ocpi_nap.feed.relay import MqttRelay
 from ocpi_nap.feed.terms import Terms, read_sunsets
 from ocpi_nap.store.database import Database
 from tests.asgi import call

@@ -18,9 +18,9 @@ import pytest
 from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 
-from ocpi_nap.feed.broker import EmbeddedBroker
-from ocpi_nap.feed.mqtt import Publisher
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.broker import EmbeddedBroker
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.events.mqtt import Publisher
 from ocpi_nap.store import events
 from ocpi_nap.store.database import Database
 from tests.asgi import call
@@ -124,7 +124,7 @@ class Subscriber:
 @asynccontextmanager
 async def publishing(db: Database, url: str, **options: Any) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(part.run(stop)) for part in (Teller(db), Publisher(db, url, **options))]
+    tasks = [asyncio.create_task(part.run(stop)) for part in (EventLogWriter(db), Publisher(db, url, **options))]
     yield
     stop.set()
     await asyncio.gather(*tasks)
@@ -218,7 +218,7 @@ async def test_a_broker_that_was_away_for_too_long(ocpi: Ocpi, broker: Nats | Mo
                 await made.change(number, status)
         body = location("2.2.1", 2) | {"publish": False, "last_updated": "2026-03-01T10:00:00Z"}
         await ocpi.send("PUT", "2.2.1/locations/FI/ABC/L2", body, token=made.token)
-        await tell(Teller(ocpi.db))
+        await tell(EventLogWriter(ocpi.db))
         await events.clear(ocpi.db, 0)
         again = await Subscriber(broker.port).connect()
         async with publishing(ocpi.db, broker.url, objects=True):

@@ -6,60 +6,28 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from ocpi_nap.feed.broker import EmbeddedBroker
-from ocpi_nap.feed.mqtt import Publisher
-from ocpi_nap.feed.teller import Teller
-from ocpi_nap.intake.batches import write_documents
-from ocpi_nap.intake.operations import Context, Operation, prepare_put
-from ocpi_nap.model.platform import Operator, PlatformSettings
-from ocpi_nap.ocpi.ports import NodeKey
-from ocpi_nap.ocpi.versions import VERSIONS
-from ocpi_nap.store import network, registry
+from ocpi_nap.feed.events.broker import EmbeddedBroker
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.events.mqtt import Publisher
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.rows import StatusPatch
-from tests.e2e.cpo import location
+from tests.feed.network import Network
 from tests.feed.test_broker import Reader
 from tests.ports import free_port
 
 
-class Network:
+async def one_location(db: Database, environment: str = "production") -> Network:
     """One Location with one EVSE, whose status a test changes."""
-
-    def __init__(self, db: Database, platform: int) -> None:
-        self.db, self.platform = db, platform
-        self.key = (platform, "FI", "ABC", "l1")
-
-    @classmethod
-    async def create(cls, db: Database, environment: str = "production") -> Network:
-        values = {
-            "name": f"p-{environment}", "environment": environment, "versions_url": "https://cpo.example", "country_code": "FI",
-            "party_id": "PLT", "token_encoding": "raw",
-        }  # fmt: skip
-        async with db.transaction() as conn:
-            platform = await registry.insert_platform(conn, values)
-            await registry.insert_operators(conn, platform, environment, [Operator(country_code="FI", party_id="ABC", name="Abc")])
-        made = cls(db, platform)
-        context = Context(platform, VERSIONS["2.2.1"], PlatformSettings(), "push", datetime.now(UTC))
-        operation = Operation("put", "location", NodeKey("FI", "ABC", "L1"), made.key, context, location("2.2.1", 1))
-        await write_documents(db, [prepare_put(operation)])
-        await db.notify("feed")
-        return made
-
-    async def change(self, status: str, minute: int) -> None:
-        moment = datetime(2026, 2, 1, 12, minute, tzinfo=UTC)
-        patch = StatusPatch(self.key, "u1", status, None, moment, None, datetime.now(UTC))
-        async with self.db.transaction() as conn:
-            assert await network.patch_statuses(conn, [patch]) == {0: "applied"}
-        await self.db.notify("feed")
+    made = await Network.create(db, environment=environment)
+    await made.put([1])
+    return made
 
 
 @asynccontextmanager
 async def publishing(db: Database, url: str, count: int = 1, *, environments: tuple[str, ...] = ("production",)) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    parts = [part for _ in range(count) for part in (Teller(db, publish_environments=environments),
+    parts = [part for _ in range(count) for part in (EventLogWriter(db, publish_environments=environments),
                                                      Publisher(db, url, publish_environments=environments))]  # fmt: skip
     tasks = [asyncio.create_task(part.run(stop)) for part in parts]
     yield
@@ -74,17 +42,17 @@ async def statuses(reader: Reader, count: int) -> list[str]:
 async def test_each_change_once_whatever_the_number_of_nodes(database: Database, tmp_path: Path) -> None:
     with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         reader = await Reader("reader").connect(broker, "status-v1/#")
-        made = await Network.create(database)
+        made = await one_location(database)
         async with publishing(database, broker.publisher_url, 2):
             assert await statuses(reader, 1) == ["AVAILABLE"]
             wanted = ["CHARGING", "AVAILABLE", "BLOCKED", "OUTOFORDER"]
-            for minute, status in enumerate(wanted):
-                await made.change(status, minute)
+            for status in wanted:
+                await made.status([1], status)
             assert await statuses(reader, 4) == wanted
-            await made.change("OUTOFORDER", 30)  # no change of status: no message
-            await made.change("RESERVED", 31)
+            await made.status([1], "OUTOFORDER")  # no change of status: no message
+            await made.status([1], "RESERVED")
             topic, payload = await reader.next()
-        assert (topic, payload) == ("status-v1/FI/ABC/L1/FI*ABC*E1", b'{"status":"RESERVED","time":"2026-02-01T12:31:00.000Z"}')
+        assert (topic, payload) == ("status-v1/FI/ABC/L1/FI*ABC*E1", b'{"status":"RESERVED","time":"2026-02-01T12:07:00.000Z"}')
         assert reader.messages.empty()
         await reader.client.disconnect()
 
@@ -94,16 +62,16 @@ async def test_what_changed_while_the_broker_was_away(database: Database, tmp_pa
     with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         port = broker.port
         reader = await Reader("first").connect(broker, "status-v1/#")
-        made = await Network.create(database)
+        made = await one_location(database)
         publisher = publishing(database, broker.publisher_url)
         await publisher.__aenter__()
         assert await statuses(reader, 1) == ["AVAILABLE"]
         await reader.client.disconnect()
         await made.db.fetch_all("SELECT 1")
-    await made.change("CHARGING", 1)
+    await made.status([1], "CHARGING")
     with EmbeddedBroker(tmp_path, port=port) as broker:
         again = await Reader("second").connect(broker, "status-v1/#")
-        await made.change("BLOCKED", 2)
+        await made.status([1], "BLOCKED")
         seen: list[str] = []
         while "BLOCKED" not in seen:
             seen += await statuses(again, 1)
@@ -115,10 +83,10 @@ async def test_what_changed_while_the_broker_was_away(database: Database, tmp_pa
 async def test_only_published_environments(database: Database, tmp_path: Path) -> None:
     with EmbeddedBroker(tmp_path, port=free_port()) as broker:
         reader = await Reader("reader").connect(broker, "status-v1/#")
-        hidden, shown = await Network.create(database, "test"), await Network.create(database)
+        hidden, shown = await one_location(database, "test"), await one_location(database)
         async with publishing(database, broker.publisher_url):
             assert await statuses(reader, 1) == ["AVAILABLE"]
-            await hidden.change("BLOCKED", 1)
-            await shown.change("CHARGING", 2)
+            await hidden.status([1], "BLOCKED")
+            await shown.status([1], "CHARGING")
             assert await statuses(reader, 1) == ["CHARGING"]
         await reader.client.disconnect()

@@ -11,10 +11,10 @@ import jsonschema
 import pytest
 
 from ocpi_nap.feed.api import ApiOptions
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.fragments.reader import FeedReader
 from ocpi_nap.feed.http import CORS
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.reader import FeedReader
-from ocpi_nap.feed.teller import Teller
 from ocpi_nap.feed.terms import Terms
 from ocpi_nap.store.database import Database
 from tests.asgi import Reply, call
@@ -192,7 +192,7 @@ async def test_the_document_says_everything(database: Database, tmp_path: Path) 
         "tariff_alt_url": "https://lataus.example/t", "start_date_time": "2026-01-01T00:00:00Z", "end_date_time": "2027-01-01T00:00:00Z",
         "min_price": {"before_taxes": 1},
     })  # fmt: skip
-    await tell(Teller(database))
+    await tell(EventLogWriter(database))
     await settled(database)
     async with serving(database, tmp_path, forms=FORMS) as app:
         document = (await call(app, "/swagger/openapi.json")).json()

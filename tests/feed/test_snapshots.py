@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import zstandard
 
-from ocpi_nap.feed import press
-from ocpi_nap.feed.editions import described, forget
+from ocpi_nap.feed.editions import maker
+from ocpi_nap.feed.editions.edition import described, forget
+from ocpi_nap.feed.editions.segments import EditionWriter, Segment
+from ocpi_nap.feed.editions.snapshots import SnapshotBuilder
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.segments import EditionWriter, Segment
-from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.feed.views import LocationView
 from ocpi_nap.store import feed
 from ocpi_nap.store.database import Database
@@ -135,7 +135,7 @@ async def test_an_edition_that_would_lose_much(database: Database, tmp_path: Pat
     await made.withdraw(range(100))
     await build()
     assert (rows(tmp_path), held()) == (60, 0)
-    monkeypatch.setattr(press, "AGREES_AFTER", 0.0)
+    monkeypatch.setattr(maker, "AGREES_AFTER", 0.0)
     await build()
     assert (rows(tmp_path), held()) == (0, None)
 
@@ -247,7 +247,7 @@ async def test_a_publication_that_is_no_more(database: Database, tmp_path: Path)
 
 async def test_what_is_dear_is_made_when_it_is_time(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A big publication is not made for each reader: the last one is served until the next is due."""
-    monkeypatch.setattr("ocpi_nap.feed.whole.CHEAP_SECONDS", -1.0)
+    monkeypatch.setattr("ocpi_nap.feed.editions.whole.CHEAP_SECONDS", -1.0)
     made = await Network.create(database)
     await made.put(range(3))
     await settled(database)

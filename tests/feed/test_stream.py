@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from ocpi_nap.feed import stream
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events import stream
+from ocpi_nap.feed.events.logwriter import EventLogWriter
 from tests.e2e.cpo import location
 from tests.feed.conftest import Api
 from tests.feed.following import tell
@@ -46,13 +46,13 @@ class Pusher:
 
 @asynccontextmanager
 async def streaming(ocpi: Ocpi, api: Api, locations: int = 1, **hub: int) -> AsyncIterator[tuple[Any, Pusher]]:
-    """The public API with a running teller, and an operator."""
+    """The public API with a running log writer, and an operator."""
     pusher = Pusher(ocpi, await ocpi.platform("2.2.1"))
     for number in range(locations):
         await pusher.put(number)
-    await tell(Teller(ocpi.db))
+    await tell(EventLogWriter(ocpi.db))
     stop = asyncio.Event()
-    telling = asyncio.create_task(Teller(ocpi.db).run(stop))
+    telling = asyncio.create_task(EventLogWriter(ocpi.db).run(stop))
     app = await api(**hub)
     yield app, pusher
     stop.set()

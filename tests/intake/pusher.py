@@ -14,9 +14,6 @@ from tests.e2e.cpo import location
 from tests.feed.conftest import serving, settled
 from tests.interface import Ocpi
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-FROM_221 = VERSIONS[1:]
-
 
 def at(day: int) -> str:
     """A time in March 2026."""

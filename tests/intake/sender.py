@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
 from ocpi_nap.ocpi.client import Peer
 from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.store import registry as sql
+from tests.aiohttp_server import served
 from tests.interface import Ocpi
 
 Answer = web.StreamResponse
@@ -86,29 +88,33 @@ async def sender(
     ocpi: Ocpi, version: str = "2.2.1", parties: tuple[str, ...] = ("ABC",), *, name: str | None = None, **settings: Any
 ) -> AsyncIterator[Sender]:
     """Start it, with a registered platform that has its endpoints."""
-    app = web.Application()
-    runner = web.AppRunner(app)
     made = Sender(ocpi, "", version)
     made.name = name or made.name
-    app.router.add_route("*", "/{path:.*}", made.serve)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    values = {
-        "name": made.name, "environment": "test", "versions_url": f"{made.url}/versions", "country_code": "FI", "party_id": "PLT",
-        "token_encoding": "raw", "version": version, "state": "registered",
-    }  # fmt: skip
     PlatformSettings(**settings)
-    async with ocpi.db.transaction() as conn:
-        platform = await sql.insert_platform(conn, values)
-        await sql.insert_operators(conn, platform, "test", [Operator(country_code="FI", party_id=party, name=party) for party in parties])
+    async with served(made.serve) as made.url:
+        values = {
+            "name": made.name, "environment": "test", "versions_url": f"{made.url}/versions", "country_code": "FI", "party_id": "PLT",
+            "token_encoding": "raw", "version": version, "state": "registered",
+        }  # fmt: skip
+        operators = [Operator(country_code="FI", party_id=party, name=party) for party in parties]
         endpoints = {name: f"{made.url}/{name}" for name in ("locations", "tariffs")}
-        await sql.update_platform(conn, platform, {"settings": settings, "endpoints": endpoints})
-    try:
+        async with ocpi.db.transaction() as conn:
+            platform = await sql.insert_platform(conn, values)
+            await sql.insert_operators(conn, platform, "test", operators)
+            await sql.update_platform(conn, platform, {"settings": settings, "endpoints": endpoints})
         yield made
-    finally:
-        await runner.cleanup()
+
+
+def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
+    """The query parameters of the requests since the last call."""
+    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
+    cpo.asked.clear()
+    return found
+
+
+async def held(ocpi: Ocpi) -> list[str]:
+    """Ids of the Locations that were not withdrawn."""
+    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
 
 
 def raw(body: bytes, **headers: str) -> web.Response:

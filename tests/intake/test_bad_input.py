@@ -10,8 +10,8 @@ import pytest
 from tests.asgi import Reply
 from tests.e2e.cpo import location
 from tests.interface import LARGEST, Ocpi
+from tests.versions import each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 LATER = "2026-03-01T00:00:00Z"
 
 
@@ -32,7 +32,7 @@ def without(body: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 @pytest.mark.holds("R7")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_tokens(ocpi: Ocpi, version: str) -> None:
     """R7, R9, I-1 to I-5, I-9: no known token, no entry, and the answer does not echo what was sent."""
     token = await ocpi.platform(version)
@@ -55,7 +55,7 @@ async def test_tokens(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.holds("R32", "I-22")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.parametrize(
     "body",
     [
@@ -82,7 +82,7 @@ async def test_not_json(ocpi: Ocpi, version: str, body: bytes) -> None:
 
 
 @pytest.mark.holds("R38")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_too_large(ocpi: Ocpi, version: str) -> None:
     """R38: HTTP 413 with 2001, and the connection ends."""
     token = await ocpi.platform(version)
@@ -100,7 +100,7 @@ REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.holds("R33")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.parametrize("change", [change for _, change in REFUSED], ids=[name for name, _ in REFUSED])
 @pytest.mark.holds("R147", "R148", "I-78", "I-94", "I-105")
 async def test_unusable_location(ocpi: Ocpi, version: str, change: Any) -> None:
@@ -126,7 +126,7 @@ async def test_party_in_the_body(ocpi: Ocpi, version: str) -> None:
 
 
 @pytest.mark.holds("R34", "R35", "R37", "R64")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R142", "R161", "R162", "I-82", "I-85", "I-88")
 async def test_paths(ocpi: Ocpi, version: str) -> None:
     """R34–R37, R139, R142, I-82, I-85, I-88: nothing here, or not with this method, always in an envelope."""
@@ -153,7 +153,7 @@ async def test_paths(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.stored())["location"] == []
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R146", "R151", "R154", "R158", "I-69", "I-70", "I-76")
 async def test_stale_and_unknown(ocpi: Ocpi, version: str) -> None:
     """D6, D8, R34, R150, I-69, I-70, I-76: refused, stored state untouched, the unknown Location fetched later."""
@@ -195,7 +195,7 @@ async def test_strict_patch(ocpi: Ocpi, version: str) -> None:
         assert (reply.status, envelope(reply)["status_code"]) == (200, code)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R139", "R140", "R196")
 async def test_nobody_sees_anothers(ocpi: Ocpi, version: str) -> None:
     """R139, R140, R196: another platform's objects do not exist for a caller, and it cannot write them."""

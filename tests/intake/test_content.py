@@ -15,8 +15,8 @@ from ocpi_nap.ocpi.versions import VERSIONS, lower_location
 from tests.asgi import Reply
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi, due_now
+from tests.versions import each
 
-each = pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
 LATER = "2026-03-01T00:00:00Z"
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from tests.asgi import Reply
 from tests.e2e.cpo import location, tariff
-from tests.intake.pusher import VERSIONS
 from tests.interface import TABLES, Ocpi
+from tests.versions import each
 
 PARTS, REQUESTS = 4, 1_750
 """In each version so many tests, which run beside each other, of so many requests."""
@@ -293,7 +293,7 @@ def count_writes(dsn: str) -> psycopg.Connection[Any]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R27", "R32", "R33", "R39", "R47", "R138", "R139", "R140", "R158", "R200", "I-22", "I-84")
 async def test_fuzz(ocpi: Ocpi, version: str, part: int, dsn: str) -> None:
     token, other = await ocpi.platform(version), await ocpi.platform(version, "XYZ")

@@ -13,14 +13,13 @@ from aiohttp import web
 from ocpi_nap.intake import crawl as crawling
 from ocpi_nap.intake.operations import MOST_EVSES
 from ocpi_nap.model import jsontext
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from tests.asgi import Reply, call
 from tests.e2e.cpo import location
-from tests.intake.pusher import VERSIONS, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.intake.sender import by_offset, page, raw, sender
 from tests.interface import Ocpi
-
-each = pytest.mark.parametrize("version", VERSIONS)
+from tests.versions import each
 
 
 def evse_of(version: str, **other: Any) -> dict[str, Any]:
@@ -264,7 +263,7 @@ async def test_a_token_that_another_worker_ended(ocpi: Ocpi, version: str) -> No
         before = await ocpi.stored()
         for method, path, sent in [
             ("PATCH", f"{base}/U1", {**status, "status": "RESERVED"}), ("PUT", base, {**body, "name": "x", "last_updated": at(2)}),
-            ("PATCH", base, {"name": "y"}), ("PUT", f"{version}/locations/FI/ABC/L2", location(version, 2)),
+            ("PATCH", base, {"name": "y"}), ("PATCH", base, {}), ("PUT", f"{version}/locations/FI/ABC/L2", location(version, 2)),
         ]:  # fmt: skip
             reply = await ocpi.send(method, path, sent, token=token)
             assert (reply.status, reply.json()["status_code"]) == (401, 2000), (method, path)
@@ -346,8 +345,8 @@ async def test_objects_too_large(ocpi: Ocpi, version: str, monkeypatch: pytest.M
 @each
 async def test_more_objects_than_there_are(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one page or in all together: the pull ends, what came is kept, nothing is withdrawn."""
-    monkeypatch.setattr(pages, "MOST_OBJECTS", 40)
-    monkeypatch.setattr(pages, "_LARGE", 100)
+    monkeypatch.setattr(paging, "MOST_OBJECTS", 40)
+    monkeypatch.setattr(paging, "_LARGE", 100)
     async with sender(ocpi, version) as cpo:
         many = b",".join(b'{"id":"%d"}' % number for number in range(60))
         cpo.handler = lambda request, items: raw(b'{"status_code":1000,"data":[' + many + b"]}")
@@ -383,7 +382,7 @@ async def test_every_request_counts(ocpi: Ocpi, version: str, monkeypatch: pytes
     async def at_once(seconds: float) -> None:
         return None
 
-    monkeypatch.setattr(pages.Crawler.__init__, "__kwdefaults__", {"date_from": None, "sleep": at_once})
+    monkeypatch.setattr(paging.Crawler.__init__, "__kwdefaults__", {"date_from": None, "sleep": at_once})
     async with sender(ocpi, version, max_requests_per_day=5) as cpo:
         answers: list[Any] = [web.Response(status=500), raw(b'{"status_code":'), web.Response(status=307, headers={"Location": "/x"})]
         cpo.locations = [location(version, 1)]

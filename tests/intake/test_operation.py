@@ -12,17 +12,16 @@ import pytest
 from aiohttp import web
 
 from ocpi_nap.ocpi import client as client_module
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.registry import RegistryError, onboarding
 from tests.e2e.cpo import location
-from tests.intake.pusher import FROM_221, VERSIONS, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.intake.sender import sender
 from tests.interface import Ocpi
+from tests.versions import FROM_221, each
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
 
-
-@every_version
+@each
 @pytest.mark.holds("R191", "R192", "R193", "R195", "R196")
 async def test_who_we_are(cpo: Pusher, version: str) -> None:
     """Role NAP, party FI NAP, Receivers only: no hub client info, no Sender, nothing to list."""
@@ -42,7 +41,7 @@ async def test_who_we_are(cpo: Pusher, version: str) -> None:
         assert (reply.status, reply.json()["status_code"]) == (404, 2000), path
 
 
-@every_version
+@each
 @pytest.mark.holds("R194", "R195", "I-42")
 async def test_one_party_one_platform(ocpi: Ocpi, version: str) -> None:
     """A party belongs to one platform of an environment; a platform may have many, named the same; codes are kept in upper case."""
@@ -59,7 +58,7 @@ async def test_one_party_one_platform(ocpi: Ocpi, version: str) -> None:
     assert len(await ocpi.db.fetch_all("SELECT 1 FROM platform")) == 1
 
 
-@every_version
+@each
 @pytest.mark.holds("R197")
 async def test_too_fast(ocpi: Ocpi, version: str) -> None:
     """Over its limit a platform gets 429 with Retry-After in an envelope, stores nothing, and others are not held up."""
@@ -72,7 +71,7 @@ async def test_too_fast(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.send("PUT", f"{version}/locations/FI/XYZ/L1", location(version, 1, "XYZ"), token=calm)).status == 201
 
 
-@every_version
+@each
 @pytest.mark.holds("R198")
 async def test_deviations_are_records(cpo: Pusher, version: str) -> None:
     """Platform, object, path, rule, sample, times and count; refused ones too."""
@@ -101,11 +100,11 @@ async def _deflated(request: web.Request, items: list[Any]) -> web.StreamRespons
     return web.Response(body=zlib.compress(body), headers={"Content-Encoding": "deflate"})
 
 
-@every_version
+@each
 @pytest.mark.holds("R200", "R39")
 async def test_nobody_delays_others(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one platform's page hangs and another sends a bomb, a third one is pulled, and pushes are answered."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     monkeypatch.setattr(client_module, "PAGE_LIMIT", 1_000_000)
     hanging = asyncio.Event()
 
@@ -131,7 +130,7 @@ async def test_nobody_delays_others(ocpi: Ocpi, version: str, monkeypatch: pytes
         assert not (await waiting)["locations"].complete
 
 
-@every_version
+@each
 @pytest.mark.holds("R201")
 async def test_their_clock_is_not_ours(cpo: Pusher, version: str) -> None:
     """A platform whose clock is hours behind or ahead of ours delivers all the same: its times are compared with its own."""

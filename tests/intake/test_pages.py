@@ -5,35 +5,23 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.net import Refused, follow
+from tests.aiohttp_server import served
 from tests.e2e.cpo import location
-from tests.intake.pusher import FROM_221, VERSIONS
-from tests.intake.sender import Sender, page, sender
+from tests.intake.sender import asked, held, page, sender
 from tests.interface import Ocpi
-
-every_version = pytest.mark.parametrize("version", VERSIONS)
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
-
-
-def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
-    """The query parameters of the requests since the last call."""
-    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
-    cpo.asked.clear()
-    return found
-
-
-async def held(ocpi: Ocpi) -> list[str]:
-    """Ids of the Locations that were not withdrawn."""
-    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
+from tests.versions import each
 
 
 def offsets_only(size: int, *, total: bool, limit: int | None = None) -> Any:
@@ -47,7 +35,7 @@ def offsets_only(size: int, *, total: bool, limit: int | None = None) -> Any:
     return answer
 
 
-@every_version
+@each
 @pytest.mark.holds("R111", "R112", "R116", "R118", "I-47", "I-48")
 async def test_pages_without_links(ocpi: Ocpi, version: str) -> None:
     """The exact requests: by total as far as it goes; without one, once more after a full page by either measure, and no further."""
@@ -93,7 +81,7 @@ async def test_pages_without_links(ocpi: Ocpi, version: str) -> None:
         assert (await cpo.pull())["locations"].counts.objects == 2
 
 
-@every_version
+@each
 @pytest.mark.holds("R112", "I-55", "I-67")
 async def test_first_request(ocpi: Ocpi, version: str) -> None:
     """The endpoint's own query is kept; a platform can be asked without parameters; a size of nothing is never asked for."""
@@ -111,7 +99,7 @@ async def test_first_request(ocpi: Ocpi, version: str) -> None:
             assert asked(cpo) == [wanted]
 
 
-@every_version
+@each
 @pytest.mark.holds("R115", "R14")
 async def test_where_links_may_lead(ocpi: Ocpi, version: str) -> None:
     """http is upgraded on the same host; a foreign host ends the crawl before the token goes there, unless it is allowed."""
@@ -130,32 +118,24 @@ async def test_where_links_may_lead(ocpi: Ocpi, version: str) -> None:
         assert (await cpo.pull())["locations"].complete and set(hits) == {"Token token-c"}
 
 
-class sender_elsewhere:
+@asynccontextmanager
+async def sender_elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
     """Another host that tells who asked it."""
+    hits: list[str] = []
 
-    async def __aenter__(self) -> tuple[str, list[str]]:
-        hits: list[str] = []
+    async def answer(request: web.Request) -> web.Response:
+        hits.append(request.headers.get("Authorization", ""))
+        return page([])
 
-        async def answer(request: web.Request) -> web.Response:
-            hits.append(request.headers.get("Authorization", ""))
-            return page([])
-
-        app = web.Application()
-        app.router.add_get("/next", answer)
-        self.runner = web.AppRunner(app)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/next", hits
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.runner.cleanup()
+    async with served(answer) as url:
+        yield f"{url}/next", hits
 
 
-@every_version
+@each
 @pytest.mark.holds("R116", "R117", "I-50", "I-53", "I-56")
 async def test_ends_of_lists(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless lists end with an error; a Link that fails is replaced by an offset; what lies past the end is the end."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     turns: list[int] = []
 
     def always_next(items_of: Any) -> Any:
@@ -199,7 +179,7 @@ async def test_ends_of_lists(ocpi: Ocpi, version: str, monkeypatch: pytest.Monke
             assert {"L0", "L1", "L2", "L3"} <= set(await held(ocpi)) or not complete
 
 
-@every_version
+@each
 @pytest.mark.holds("R119", "R126")
 async def test_totals_that_change(ocpi: Ocpi, version: str) -> None:
     """A total may grow; one that shrinks makes the crawl unstable: it is complete, and concludes nothing. No pull sends date_to."""
@@ -227,7 +207,7 @@ async def test_totals_that_change(ocpi: Ocpi, version: str) -> None:
         assert all("date_to" not in query for query in asked(cpo))
 
 
-@every_version
+@each
 @pytest.mark.holds("R120", "R121", "R201", "I-52", "I-61")
 async def test_deltas_go_by_their_clock(ocpi: Ocpi, version: str) -> None:
     """date_from is the last complete pull's start in the platform's own clock, less the overlap, in plain UTC form."""
@@ -265,7 +245,7 @@ async def test_deltas_go_by_their_clock(ocpi: Ocpi, version: str) -> None:
         assert ["date_from" in query for query in asked(cpo)] == [True, False], "the Link lost the filter, and is followed as it is"
 
 
-@every_version
+@each
 @pytest.mark.holds("R129", "I-20", "I-68")
 async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry-After in both forms and within limits, back-off with jitter, no retry of refusals, and a limit to it all."""
@@ -284,7 +264,7 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
     def busy(retry_after: str | None, status: int = 429) -> web.Response:
         return web.json_response({}, status=status, headers={"Retry-After": retry_after} if retry_after else None)
 
-    monkeypatch.setattr("ocpi_nap.ocpi.pages.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
+    monkeypatch.setattr("ocpi_nap.ocpi.paging.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": wait})
     await ocpi.db.execute("SELECT 1")
     async with sender(ocpi, version) as cpo:
         await ocpi.db.execute("UPDATE platform SET endpoints = endpoints - 'tariffs'")
@@ -306,15 +286,15 @@ async def test_waits(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) 
         answers[:] = [web.Response(status=502) for _ in range(20)]
         assert "(3 retries)" in str((await cpo.pull())["locations"].error)
         answers.clear()
-        monkeypatch.setattr(pages.time, "monotonic", iter(range(0, 10**9, 400 * 60)).__next__)
+        monkeypatch.setattr(paging.time, "monotonic", iter(range(0, 10**9, 400 * 60)).__next__)
         assert (await cpo.pull())["locations"].error == "longer than 360 minutes"
 
 
-@every_version
+@each
 @pytest.mark.holds("I-68", "R200")
 async def test_slow_page(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that does not come in its time ends the crawl; it took nobody else's time."""
-    monkeypatch.setattr(pages, "_RETRIES", 0)
+    monkeypatch.setattr(paging, "_RETRIES", 0)
     never = asyncio.Event()
 
     async def answer(request: web.Request, items: list[Any]) -> web.StreamResponse:

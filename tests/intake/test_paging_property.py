@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.cpo import location
-from tests.intake.pusher import VERSIONS
 from tests.intake.sender import page, sender
 from tests.interface import Ocpi
+from tests.versions import each
 
 PASSING = ("500", "cut", "reset", "html", "429", "3000")
 """The page comes when it is asked for again."""
@@ -126,7 +126,7 @@ class Server:
         return page(found, **headers)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R116", "R117", "R124", "R126", "R127", "R129", "I-47", "I-48", "I-53", "I-57", "I-64", "I-65")
 @given(plan=plans)
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -134,7 +134,7 @@ async def test_any_paging(ocpi: Ocpi, version: str, plan: Plan, monkeypatch: pyt
     async def no_wait(_: float) -> None:
         return None
 
-    monkeypatch.setattr("ocpi_nap.ocpi.pages.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": no_wait})
+    monkeypatch.setattr("ocpi_nap.ocpi.paging.Crawler.__init__.__kwdefaults__", {"date_from": None, "sleep": no_wait})
     for table in ("platform", "evse", "evse_state"):
         await ocpi.db.execute(f"DELETE FROM {table}")
     async with sender(ocpi, version, page_size=plan.size, max_pages=50) as cpo:

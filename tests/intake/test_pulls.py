@@ -6,40 +6,25 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
 
 from ocpi_nap.intake.crawl import AlreadyRunning
+from ocpi_nap.intake.handlers import RegistryJobHandlers
 from ocpi_nap.intake.jobs import CrawlJob, RepairQueue, connect, next_due
 from ocpi_nap.intake.repair import repair_location
-from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.registry import onboarding
 from tests.e2e.cpo import location, tariff
-from tests.intake.pusher import FROM_221, VERSIONS, at
-from tests.intake.sender import Sender, by_offset, page, sender
+from tests.intake.pusher import at
+from tests.intake.sender import asked, by_offset, held, page, sender
 from tests.interface import Ocpi, due_now
-
-every_version = pytest.mark.parametrize("version", VERSIONS)
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import VERSIONS, each, from_2_2_1
 
 
 def newer(body: dict[str, Any], day: int, **members: Any) -> dict[str, Any]:
     return {**body, **members, "last_updated": at(day)}
-
-
-def asked(cpo: Sender, path: str = "/locations") -> list[dict[str, str]]:
-    """The query parameters of the requests since the last call."""
-    found = [dict(parse_qsl(urlsplit(request.path_qs).query)) for request in cpo.asked if request.path == path]
-    cpo.asked.clear()
-    return found
-
-
-async def held(ocpi: Ocpi) -> list[str]:
-    """Ids of the Locations that were not withdrawn."""
-    return [name for (name,) in await ocpi.db.fetch_all("SELECT id FROM location WHERE withdrawn_at IS NULL ORDER BY id")]
 
 
 async def evses(ocpi: Ocpi, location_id: str) -> dict[str, tuple[str, bool]]:
@@ -51,7 +36,7 @@ async def evses(ocpi: Ocpi, location_id: str) -> dict[str, tuple[str, bool]]:
     return {uid: (status, kept) for uid, status, kept in rows}
 
 
-@every_version
+@each
 @pytest.mark.holds("R122", "R124", "I-62", "I-103")
 async def test_deltas_replace_what_they_return(ocpi: Ocpi, version: str) -> None:
     """A returned Location is replaced with all its EVSEs, others are left alone; deltas of changed EVSEs only are a setting."""
@@ -74,7 +59,7 @@ async def test_deltas_replace_what_they_return(ocpi: Ocpi, version: str) -> None
             assert await evses(ocpi, "L1") == {"U1": ("BLOCKED", True), "U2": ("AVAILABLE", False)}, "the full pull heals it"
 
 
-@every_version
+@each
 @pytest.mark.holds("R124", "R125", "R128")
 async def test_pushes_and_pulls_race(ocpi: Ocpi, version: str) -> None:
     """What is pushed after the crawl began stands, at every level, against a page that was made before it."""
@@ -118,7 +103,7 @@ async def test_pushes_and_pulls_race(ocpi: Ocpi, version: str) -> None:
         assert found["U1"] == ("RESERVED", True) and not found["U8"][1] and not found["U9"][1]
 
 
-@every_version
+@each
 @pytest.mark.holds("I-71", "I-60")
 async def test_a_push_without_time_does_not_block_pulls(ocpi: Ocpi, version: str) -> None:
     """Where the source stated no time for its push, a later pull counts although its own time is older (D9)."""
@@ -153,7 +138,7 @@ async def test_a_setting_that_reads_otherwise(ocpi: Ocpi, version: str) -> None:
         assert (again["locations"].counts.unchanged, again["tariffs"].counts.unchanged) == (2, 1)
 
 
-@every_version
+@each
 @pytest.mark.holds("R128", "I-57", "I-119")
 async def test_duplicates(ocpi: Ocpi, version: str) -> None:
     """Whatever the order, the newest of two counts, with its EVSEs; and of a crawl with duplicates a second one must agree."""
@@ -179,7 +164,7 @@ async def test_duplicates(ocpi: Ocpi, version: str) -> None:
         assert (again.withdrawn, again.withheld) == (0, 1), "another one is missing this time: it must be missed twice too"
 
 
-@every_version
+@each
 @pytest.mark.holds("R123", "R130")
 async def test_schedule(ocpi: Ocpi, version: str) -> None:
     """Each platform has its intervals with jitter; what is due is handed out once; two pulls of one platform never run at once."""
@@ -211,7 +196,7 @@ async def test_schedule(ocpi: Ocpi, version: str) -> None:
             sealed = ocpi.registry.vault.seal("token-c")
             await ocpi.db.execute("UPDATE platform SET outbound_c = %s, settings = %s::jsonb", (sealed, settings))
             asked(cpo)
-            await RegistryWork(ocpi.registry).crawl(CrawlJob(platform.id, False))
+            await RegistryJobHandlers(ocpi.registry).crawl(CrawlJob(platform.id, False))
             assert ["date_from" in query for query in asked(cpo)] == [not full_only]
         await ocpi.db.execute("UPDATE platform SET settings = '{\"max_requests_per_day\": 1}'")
         await ocpi.db.execute("UPDATE schedule SET due_at = now()")
@@ -244,7 +229,7 @@ async def test_each_operator_by_itself(ocpi: Ocpi, version: str) -> None:
         assert rows == [("FI*ABC", True), ("FI*XYZ", True), ("FI*ABC", True), ("FI*XYZ", False)]
 
 
-@every_version
+@each
 @pytest.mark.holds("R132")
 async def test_owner_rules(ocpi: Ocpi, version: str) -> None:
     """The owner is whom the object names; in 2.1.1 EVSE ids, then the operator's name, or the platform's party, tell it (D5)."""
@@ -266,7 +251,7 @@ async def test_owner_rules(ocpi: Ocpi, version: str) -> None:
             assert report.counts.ignored == owners.count(None)
 
 
-@every_version
+@each
 @pytest.mark.holds("R134", "R154", "I-69")
 async def test_repairs(ocpi: Ocpi, version: str, dsn: str) -> None:
     """One GET below the Sender's URL, without party; another object, or none, is not taken; many pushes queue one repair."""
@@ -291,7 +276,7 @@ async def test_repairs(ocpi: Ocpi, version: str, dsn: str) -> None:
         await queue_connection.close()
 
 
-@every_version
+@each
 @pytest.mark.holds("R136", "R198", "R127")
 async def test_records(ocpi: Ocpi, version: str) -> None:
     """Every crawl leaves its counts, every deviation a record with place, rule, sample, first and last time and count."""
@@ -315,7 +300,7 @@ async def test_records(ocpi: Ocpi, version: str) -> None:
         assert recorded[1][:2] == ("locations/FI/ABC/L2", "coordinates") and recorded[1][3:] == (True, 2, True)
 
 
-@every_version
+@each
 @pytest.mark.holds("I-58", "I-59", "I-60")
 async def test_last_updated_that_means_nothing(ocpi: Ocpi, version: str) -> None:
     """Always now: unchanged content makes no change. Never new: changed content does. Ahead by years: applied, and blocks nothing."""

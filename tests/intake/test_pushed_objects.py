@@ -16,14 +16,12 @@ import pytest
 from ocpi_nap.cli.inside import served_inside
 from ocpi_nap.store.database import Database
 from tests.e2e.cpo import location, tariff
-from tests.intake.pusher import FROM_221, VERSIONS, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi, interface
-
-every_version = pytest.mark.parametrize("version", VERSIONS)
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import each, from_2_2_1
 
 
-@every_version
+@each
 @pytest.mark.holds("R160", "R135", "I-86", "I-100", "I-101")
 async def test_removed_and_empty(cpo: Pusher, version: str) -> None:
     """REMOVED is kept and hidden, its id remembered, and a later status revives it; without an EVSE in use a Location is not shown."""
@@ -74,7 +72,7 @@ async def test_no_publish_in_2_1_1(cpo: Pusher, version: str) -> None:
     assert list(await cpo.published()) == ["L1"]
 
 
-@every_version
+@each
 @pytest.mark.holds("R165", "R166", "R167", "R172", "I-87", "I-102", "I-116")
 async def test_references_and_doubles(cpo: Pusher, version: str) -> None:
     """Unknown tariffs are kept; of a connector id sent twice the last counts, in the public form and for its PATCH; the sender is told."""
@@ -113,7 +111,7 @@ async def test_parking_places(cpo: Pusher, version: str) -> None:
         assert "parking_unknown" in await cpo.rules(), (method, path)
 
 
-@every_version
+@each
 @pytest.mark.holds("R169", "R152")
 async def test_siblings_at_once(cpo: Pusher, version: str, database: Database, tmp_path: Path) -> None:
     """Many PATCHes of siblings at once, at all levels and over two nodes: none is lost."""
@@ -148,7 +146,7 @@ async def test_siblings_at_once(cpo: Pusher, version: str, database: Database, t
             assert evse["status"] == ("CHARGING", "BLOCKED")[(n + 3) % 2]
 
 
-@every_version
+@each
 @pytest.mark.holds("R171")
 async def test_durable_before_answered(cpo: Pusher, version: str, dsn: str) -> None:
     """While its transaction cannot commit a push is not answered; once it is answered, every other connection sees it."""
@@ -174,7 +172,7 @@ ODD = [
 ]  # fmt: skip
 
 
-@every_version
+@each
 @pytest.mark.holds("R138", "R45", "I-81", "I-82", "I-83", "R140")
 async def test_odd_ids(cpo: Pusher, version: str) -> None:
     """Over real HTTP: whatever stands in an id, percent-encoded or not, names one object at each level; the first spelling is kept."""
@@ -224,7 +222,7 @@ async def test_odd_ids(cpo: Pusher, version: str) -> None:
     assert len((await cpo.ocpi.stored())["location"]) == len(ODD) + 1
 
 
-@every_version
+@each
 @pytest.mark.holds("R199", "R40")
 async def test_raw_is_kept(cpo: Pusher, version: str) -> None:
     """The JSON last received for each node is kept as it came, beside the canonical form: types, unknown members, exact numbers."""
@@ -241,7 +239,7 @@ async def test_raw_is_kept(cpo: Pusher, version: str) -> None:
     assert (node.postal_code, node.charging_when_closed, node.extra, evse.floor_level) == ("100", True, {"x_vendor": odd["x_vendor"]}, "-1")
 
 
-@every_version
+@each
 @pytest.mark.holds("R139", "R140", "R186", "R194", "R196", "R195", "I-79", "I-80")
 async def test_owners(ocpi: Ocpi, version: str) -> None:
     """One platform with two parties and another one: each sees and writes its own, whatever the others hold; codes in any case."""
@@ -267,7 +265,7 @@ async def test_owners(ocpi: Ocpi, version: str) -> None:
     assert (await ocpi.db.fetch_all("SELECT count(*) FROM tariff"))[0][0] == 0
 
 
-@every_version
+@each
 @pytest.mark.holds("R44", "I-95")
 async def test_zone_of_times_without_one(ocpi: Ocpi, version: str) -> None:
     """Times without zone are UTC, or in the zone that the platform is set to."""

@@ -10,10 +10,9 @@ import pytest
 
 from ocpi_nap.model import objects
 from tests.e2e.cpo import location, tariff
-from tests.intake.pusher import FROM_221, Pusher, at
+from tests.intake.pusher import Pusher, at
 from tests.interface import Ocpi
-
-from_2_2_1 = pytest.mark.parametrize("version", FROM_221)
+from tests.versions import FROM_221, from_2_2_1
 
 
 async def canonical(cpo: Pusher, tariff_id: str = "T1") -> objects.Tariff:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.cpo import location
-from tests.intake.pusher import FROM_221, VERSIONS, Pusher
+from tests.intake.pusher import Pusher
 from tests.intake.values import CASES
 from tests.interface import Ocpi
+from tests.versions import FROM_221, VERSIONS, each
 
 
 def cases(*numbers: str) -> list[Any]:
@@ -40,7 +41,7 @@ async def test_values(cpo: Pusher, version: str, number: str) -> None:
         await cpo.read("L1")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("I-112", "R42", "R43")
 async def test_ids_have_a_limit(cpo: Pusher, version: str) -> None:
     """Ids up to 255 characters are stored whole; longer ones are refused. What is absent and what is null is the same."""
@@ -66,7 +67,7 @@ async def test_assume_publish(ocpi: Ocpi, version: str) -> None:
         assert await ocpi.db.fetch_all("SELECT publish FROM location WHERE party_id = %s", (party,)) == [(shown,)]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("I-118", "I-116")
 async def test_operator_of_the_register(cpo: Pusher, version: str) -> None:
     """Without operator the public form names the registered one; tariffs that nobody knows are named all the same."""

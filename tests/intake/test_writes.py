@@ -10,8 +10,8 @@ import pytest
 from tests.asgi import Reply
 from tests.e2e.cpo import location
 from tests.interface import Ocpi
+from tests.versions import each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 LATER = "2026-03-01T00:00:00Z"
 
 
@@ -26,7 +26,7 @@ async def put(ocpi: Ocpi, token: str, version: str, body: dict[str, Any], path: 
     return await ocpi.send("PUT", path or f"{version}/locations/FI/ABC/{body['id']}", body, token=token)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R145", "R150", "R152", "R169")
 async def test_siblings_stay(ocpi: Ocpi, version: str) -> None:
     """R145, R152: a write to one EVSE or connector leaves the others and the Location as they are."""
@@ -49,7 +49,7 @@ async def test_siblings_stay(ocpi: Ocpi, version: str) -> None:
     assert read["last_updated"] == LATER  # R150
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R143", "I-74", "I-75")
 async def test_put_of_the_location_without_evses(ocpi: Ocpi, version: str) -> None:
     """D12, I-74, I-75: an absent list keeps the EVSEs, an empty one withdraws them, and none is erased."""
@@ -65,7 +65,7 @@ async def test_put_of_the_location_without_evses(ocpi: Ocpi, version: str) -> No
     assert rows == [("omitted",)]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R155", "I-72", "I-73")
 async def test_patch_of_nested_evses(ocpi: Ocpi, version: str) -> None:
     """D13, I-72, I-73: nested EVSEs are merged by uid, an unknown one that is incomplete is left out; value lists are replaced."""
@@ -80,7 +80,7 @@ async def test_patch_of_nested_evses(ocpi: Ocpi, version: str) -> None:
     assert ("unknown_evse",) in await ocpi.db.fetch_all("SELECT rule FROM issue")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R156", "I-98")
 async def test_nulls(ocpi: Ocpi, version: str) -> None:
     """D14, I-98: null clears what is optional and is refused for what is required."""
@@ -94,7 +94,7 @@ async def test_nulls(ocpi: Ocpi, version: str) -> None:
         assert (reply.status, json.loads(reply.body)["status_code"]) == (200, 2001)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R138", "I-81", "I-83")
 async def test_ids(ocpi: Ocpi, version: str) -> None:
     """R45, R138, I-81, I-83: decoded after the split; case folded from 2.2.1 on, the first spelling is kept."""
@@ -111,7 +111,7 @@ async def test_ids(ocpi: Ocpi, version: str) -> None:
         assert data(lower)["id"] == "Mixed"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R172", "I-78", "I-86", "I-89", "I-93", "I-94", "I-96", "I-99", "I-106")
 async def test_tolerated_forms(ocpi: Ocpi, version: str) -> None:
     """I-78, I-86, I-89, I-93 to I-96, I-99, I-106: stored, answered 1000, and recorded as issues."""
@@ -129,7 +129,7 @@ async def test_tolerated_forms(ocpi: Ocpi, version: str) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 @pytest.mark.holds("R152")
 async def test_one_status_is_one_statement(ocpi: Ocpi, version: str) -> None:
     """The hot path: a status PATCH is one transaction of one statement, whatever the batch."""
@@ -145,7 +145,7 @@ async def test_one_status_is_one_statement(ocpi: Ocpi, version: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_an_endpoint_url_without_the_slash(ocpi: Ocpi, version: str) -> None:
     """A widespread library appends the country code to our endpoint's URL as it is; nothing else is read into a glued path."""
     token, body = await ocpi.platform(version), location(version, 1)

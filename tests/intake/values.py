@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ocpi_nap.model import objects
-from tests.intake.pusher import FROM_221, VERSIONS
+from tests.versions import FROM_221, VERSIONS
 
 Got = tuple[objects.Location, list[objects.Evse]]
 

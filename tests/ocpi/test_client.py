@@ -21,14 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpi_nap.model.platform import PlatformSettings
-from ocpi_nap.ocpi import net, pages
+from ocpi_nap.ocpi import net, paging
 from ocpi_nap.ocpi.client import HttpFailure, NotOcpi, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl, Unreachable, unauthorised
 from ocpi_nap.ocpi.discovery import discover
 from ocpi_nap.ocpi.links import next_link
-from ocpi_nap.ocpi.pages import Crawler
+from ocpi_nap.ocpi.paging import Crawler
+from tests.aiohttp_server import served
+from tests.versions import each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-each = pytest.mark.parametrize("version", VERSIONS)
 IDS = ("X-Request-ID", "X-Correlation-ID")
 ROUTING = ("OCPI-from-country-code", "OCPI-from-party-id", "OCPI-to-country-code", "OCPI-to-party-id")
 OK = {"status_code": 1000, "data": [], "timestamp": "2026-01-01T00:00:00Z"}
@@ -51,14 +51,9 @@ class Server:
 
 @asynccontextmanager
 async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server, app = Server(), web.Application()
-    app.router.add_route("*", "/{path:.*}", server.serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
+    server = Server()
+    async with served(server.serve, tls) as server.url:
+        yield server
 
 
 @pytest.fixture
@@ -391,4 +386,4 @@ def test_links_of_blanks_and_brackets() -> None:
 )  # fmt: skip
 def test_waits_that_are_none(text: str) -> None:
     """Whatever stands in Retry-After: a number of seconds, ten minutes at most."""
-    assert 0 <= pages._wait(text, 1) <= 600
+    assert 0 <= paging._wait(text, 1) <= 600

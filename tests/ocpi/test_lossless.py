@@ -25,9 +25,9 @@ from ocpi_nap.ocpi.versions import (
 )
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
+from tests.versions import each
 
 PLAIN = PlatformSettings()
-EVERY = sorted(VERSIONS)
 
 
 def plain(value: Any, name: str = "") -> Any:
@@ -75,7 +75,7 @@ def is_patch(path: Path) -> bool:
     return "_patch_" in path.name or "-patch-" in path.name
 
 
-@pytest.mark.parametrize("number", EVERY)
+@pytest.mark.parametrize("number", sorted(VERSIONS))
 def test_examples_come_back_whole(number: str, shared: Path) -> None:
     """Every example of the specification in its own version."""
     found = 0
@@ -91,7 +91,7 @@ def test_samples_come_back_whole(shared: Path) -> None:
     found = 0
     for path in sorted((shared / "samples/ocpi").glob("*.json")):
         for raw in () if is_patch(path) else objects_in(path):
-            for number in EVERY:
+            for number in sorted(VERSIONS):
                 assert plain(through(raw, number)) == plain(raw), (path.name, number)
             found += 1
     assert found >= 8
@@ -171,7 +171,7 @@ ODD_TARIFF: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @pytest.mark.holds("R40", "R41", "R199", "I-93", "I-94", "I-96", "I-98", "I-99", "I-102", "I-107", "I-109")
 def test_odd_objects_come_back_whole(version: str) -> None:
     """What is mapped, dropped, inferred or spelt in another version's way comes back as it came; null members of lists too."""
@@ -184,7 +184,7 @@ def test_odd_objects_come_back_whole(version: str) -> None:
         assert plain(through(sent, version)) == plain(sent)
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 async def test_all_over_http(ocpi: Ocpi, version: str, shared: Path) -> None:
     """Every example and sample, pushed in each version at its level: taken and read back without loss, or refused for what it lacks."""
     token = await ocpi.platform(version)

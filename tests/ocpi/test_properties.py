@@ -39,8 +39,8 @@ from ocpi_nap.ocpi.versions.engine import TABLES, Field, Table
 from ocpi_nap.store.rows import LocationRow
 from tests.e2e.cpo import location
 from tests.ocpi.test_lossless import plain, through
+from tests.versions import each
 
-EVERY = sorted(VERSIONS)
 PLAIN = PlatformSettings()
 slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 seeded = settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=slow)
@@ -130,7 +130,7 @@ def whole(draw: st.DrawFn, version: str) -> dict[str, Any]:
     return {**found, "evses": evses}
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @given(data=st.data())
 @seeded
 def test_right_objects_come_back(version: str, data: st.DataObject) -> None:
@@ -158,7 +158,7 @@ anything = st.recursive(
 objects = st.dictionaries(names, anything, max_size=8)
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @given(raw=objects, evses=st.lists(st.dictionaries(names, anything, max_size=6), max_size=2), price=objects)
 @settings(seeded, max_examples=150)
 def test_any_object_comes_back(version: str, raw: dict[str, Any], evses: list[Any], price: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ def test_any_object_comes_back(version: str, raw: dict[str, Any], evses: list[An
         assert plain(through(sent, version)) == plain(sent)
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @given(stored=objects, patch=objects, other=objects, level=st.sampled_from(["location", "evse", "connector"]))
 @settings(seeded, max_examples=150)
 def test_merge_patch(version: str, stored: dict[str, Any], patch: dict[str, Any], other: dict[str, Any], level: str) -> None:
@@ -213,7 +213,7 @@ changes = st.fixed_dictionaries(
 sibling_patches = st.lists(st.tuples(st.sampled_from(UIDS), st.booleans(), changes), min_size=2, max_size=8)
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @given(patches=sibling_patches, chance=st.randoms(use_true_random=False))
 @settings(seeded, max_examples=80)
 def test_sibling_patches_in_any_order(version: str, patches: list[Any], chance: Any) -> None:
@@ -251,7 +251,7 @@ def test_sibling_patches_in_any_order(version: str, patches: list[Any], chance: 
             assert evse == {**location(version, 1)["evses"][0], "uid": evse["uid"]}
 
 
-@pytest.mark.parametrize("version", EVERY)
+@each
 @given(raw=st.dictionaries(names, anything, max_size=6))
 @settings(seeded, max_examples=100)
 def test_status_is_never_lost(version: str, raw: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from ocpi_nap.model.platform import Platform
@@ -21,10 +20,8 @@ from ocpi_nap.ocpi.tokens import outbound_header
 from ocpi_nap.registry import Registry, handshake, onboarding
 from ocpi_nap.registry.vault import Vault
 from ocpi_nap.store.database import Database
+from tests.aiohttp_server import served
 from tests.asgi import Reply
-
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
-each = pytest.mark.parametrize("version", VERSIONS)
 
 Answer = web.StreamResponse
 Act = Callable[[web.Request], Any]
@@ -103,19 +100,13 @@ def lost(request: web.Request) -> web.Response:
 @asynccontextmanager
 async def staged(database: Database, folder: Path, *versions: str) -> AsyncIterator[Stage]:
     """The peer offers these versions, else 2.1.1 and 2.2.1."""
-    app = web.Application()
-    runner = web.AppRunner(app)
     peer = Peer("")
     peer.versions = list(versions) or peer.versions
-    app.router.add_route("*", "/{path:.*}", peer.serve)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    peer.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    client = await OcpiClient.open()
     identity = OwnIdentity("http://127.0.0.1:9/ocpi/versions", "FI", "NAP", {"name": "Nap"})
-    yield Stage(Registry(database, Vault.open(folder), client, identity, allow_private=True), peer)
-    await client.close()
-    await runner.cleanup()
+    async with served(peer.serve) as peer.url:
+        client = await OcpiClient.open()
+        yield Stage(Registry(database, Vault.open(folder), client, identity, allow_private=True), peer)
+        await client.close()
 
 
 def envelope(reply: Reply, status: int = 200, code: int = 1000) -> Any:

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from ocpi_nap.intake.handlers import RegistryJobHandlers
 from ocpi_nap.intake.jobs import CrawlJob
-from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.ocpi.tokens import hash_token, outbound_header
 from ocpi_nap.registry import RegistryError, handshake, onboarding, rotation, static
 from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT
 from tests.e2e.cpo import location
 from tests.interface import due_now
-from tests.registry.stage import VERSIONS, Act, Stage, each, good, lost
+from tests.registry.stage import Act, Stage, good, lost
+from tests.versions import VERSIONS, each
 
 
 async def tokens_b(stage: Stage) -> list[str]:
@@ -354,7 +355,7 @@ async def test_a_pull_that_finds_nothing_where_it_was(stage: Stage, version: str
     stage.peer.answers["GET /new"] = stage.peer.answers["GET /tariffs"] = lambda r: good([])
     entries = [*stage.peer.endpoints("credentials"), {"identifier": "locations", "role": "SENDER", "url": f"{stage.peer.url}/new"}]
     stage.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": entries})
-    await RegistryWork(stage.registry).crawl(CrawlJob(platform.id, True))
+    await RegistryJobHandlers(stage.registry).crawl(CrawlJob(platform.id, True))
     assert [path for _, path, _ in stage.peer.asked[-3:]] == ["/versions", f"/{version}", "/new"]
     assert (await stage.registry.platform("acme")).last_error is None
 
@@ -367,7 +368,7 @@ async def test_so_many_requests_a_day(stage: Stage, version: str) -> None:
     stage.peer.answers["GET /locations"] = stage.peer.answers["GET /tariffs"] = lambda r: good([location(version, 1)])
     assert (platform.id, True) in await due_now(stage.registry.db)
     for _ in range(2):
-        await RegistryWork(stage.registry).crawl(CrawlJob(platform.id, True))
+        await RegistryJobHandlers(stage.registry).crawl(CrawlJob(platform.id, True))
     await stage.registry.db.execute("UPDATE schedule SET due_at = now()")
     assert await due_now(stage.registry.db) == []
     await stage.registry.db.execute("UPDATE request_hour SET hour = hour - interval '25 hours'")

@@ -22,8 +22,8 @@ from ocpi_nap.simulator.faults import FAULTS, Fault, Lost, Reply
 from ocpi_nap.simulator.platform import SimulatedPlatform
 from tests.registry.commands import Commands, serving
 from tests.simulator.conftest import Nap
+from tests.versions import VERSIONS, each
 
-VERSIONS = ["2.1.1", "2.2.1", "2.3.0"]
 CALLS = {"register": ["versions", "details", "POST", "verification"], "rotate": ["versions", "details", "PUT", "verification"],
          "unregister": ["DELETE"]}  # fmt: skip
 
@@ -109,7 +109,7 @@ async def scene(nap: Nap, tmp_path: Path, version: str) -> AsyncIterator[Scene]:
 
 
 @pytest.mark.holds("R84", "R74", "R83")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_registration(scene: Scene, version: str) -> None:
     """Before our POST nothing has left; afterwards it may have been taken, and the platform's pushes are."""
     for call in ("versions", "details"):
@@ -126,7 +126,7 @@ async def test_registration(scene: Scene, version: str) -> None:
 
 
 @pytest.mark.holds("R84", "R83", "R76", "R109")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_registration_that_they_have_taken(scene: Scene, version: str) -> None:
     """They hold token B, and token A is used up: what they push is taken, and a new token A mends it."""
     await scene.killed("register", "POST", taken=True)
@@ -155,7 +155,7 @@ async def test_token_c_not_proven(scene: Scene, command: str, version: str) -> N
 
 
 @pytest.mark.holds("R84", "R102", "R103")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_rotation(scene: Scene, version: str) -> None:
     """Until the platform has taken new credentials the old ones work, and the command can be run again."""
     await scene.nap.register()
@@ -172,7 +172,7 @@ async def test_rotation(scene: Scene, version: str) -> None:
 
 
 @pytest.mark.holds("R84", "I-35", "I-6")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_rotation_that_they_have_taken(scene: Scene, version: str) -> None:
     """The new token C went down with the process: their pushes work, the pull says what is wrong, tokens by hand mend it."""
     await scene.nap.register()
@@ -191,7 +191,7 @@ async def test_rotation_that_they_have_taken(scene: Scene, version: str) -> None
 
 @pytest.mark.holds("R84", "R108")
 @pytest.mark.parametrize("taken", [False, True], ids=["not taken", "taken"])
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_leaving(scene: Scene, version: str, taken: bool) -> None:
     """Until the platform has answered we are registered, and `show` says that leaving was begun; run again, it ends."""
     await scene.nap.register()
@@ -210,7 +210,7 @@ async def ended(process: BaseProcess) -> None:
 
 
 @pytest.mark.holds("R84", "R88", "R100", "R109")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_they_register_and_renew(scene: Scene, version: str, tmp_path: Path) -> None:
     """Our server dies in the call-backs of their POST, then of their PUT: everything is as before, and the same request works again."""
     nap, platform = scene.nap, scene.platform
@@ -236,7 +236,7 @@ async def test_they_register_and_renew(scene: Scene, version: str, tmp_path: Pat
 
 
 @pytest.mark.holds("R84", "R94", "R109", "I-5")
-@pytest.mark.parametrize("version", VERSIONS)
+@each
 async def test_they_lose_our_answer(scene: Scene, version: str) -> None:
     """Registered here and not there: token A is told as used up, and the operator ends it and issues another."""
     nap, platform = scene.nap, scene.platform

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from ocpi_nap.ocpi.tokens import outbound_header
 from ocpi_nap.registry import RegistryError, handshake, onboarding
-from tests.registry.stage import VERSIONS, Act, Stage, each, good, lost
+from tests.registry.stage import Act, Stage, good, lost
+from tests.versions import VERSIONS, each
 
 
 @pytest.mark.holds("R49", "R55", "R56", "R66", "R67", "R68", "R73", "R74", "R78", "R79", "R85", "R191", "I-19", "I-23", "I-24", "I-40")

@@ -12,7 +12,8 @@ import pytest
 
 from ocpi_nap.ocpi.tokens import hash_token
 from tests.interface import Ocpi
-from tests.registry.stage import VERSIONS, each, envelope
+from tests.registry.stage import envelope
+from tests.versions import VERSIONS, each
 
 ROUTING = ("ocpi-from-country-code", "ocpi-from-party-id", "ocpi-to-country-code", "ocpi-to-party-id")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

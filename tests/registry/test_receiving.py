@@ -19,7 +19,8 @@ from ocpi_nap.store.registry import load_events
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
-from tests.registry.stage import VERSIONS, Stage, each, envelope, good, staged
+from tests.registry.stage import Stage, envelope, good, staged
+from tests.versions import VERSIONS, each
 
 
 @pytest.fixture

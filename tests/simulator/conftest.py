@@ -21,12 +21,12 @@ from tests.interface import Ocpi
 OPERATORS = (SimulatedOperator("ABC", "Abc", "https://abc.example"), SimulatedOperator("DEF", "Def", "https://def.example"))
 
 
-def platform_spec(version: str, *faults: str, locations: int = 12) -> PlatformSpec:
-    """A small platform: two operators from 2.2.1 on."""
+def platform_spec(version: str, *faults: str, locations: int = 12, page_size: int = 5) -> PlatformSpec:
+    """A small platform: two operators and tariffs from 2.2.1 on, tokens in the form of the version."""
     operators = OPERATORS[:1] if version == "2.1.1" else OPERATORS
     network = NetworkSpec(version, operators, locations, locations * 5 // 2, locations * 11 // 4, 0 if version == "2.1.1" else 6)
     encoding: Any = "raw" if version == "2.1.1" else "base64"
-    return PlatformSpec("sim", network, "FI", "PLT", "sim-token-a", encoding, page_size=5, changes_per_second=0, faults=faults)
+    return PlatformSpec("sim", network, "FI", "PLT", "sim-token-a", encoding, page_size=page_size, changes_per_second=0, faults=faults)
 
 
 @dataclass

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from ocpi_nap.model.timestamps import format_ms
-from ocpi_nap.ocpi import pages
+from ocpi_nap.ocpi import paging
 from ocpi_nap.ocpi.errors import OcpiError
 from ocpi_nap.registry import RegistryError, handshake
 from ocpi_nap.simulator.faults import FAULTS, Fault
 from ocpi_nap.simulator.platform import SimulatedPlatform
 from tests.simulator.conftest import Nap
+from tests.versions import each
 
 
 def cases(needs: str, tolerated: bool) -> list[Any]:
@@ -36,7 +37,7 @@ def expected(platform: SimulatedPlatform) -> dict[str, int]:
 async def test_tolerated(nap: Nap, fault: Fault, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A platform with the fault registers, and its pull is complete."""
     if fault.name == "rate-limit-bare":
-        monkeypatch.setattr(pages, "_wait", lambda *_: 0.0)
+        monkeypatch.setattr(paging, "_wait", lambda *_: 0.0)
     async with nap.platform(version, fault.name) as platform:
         await nap.add(platform, **fault.settings)
         assert await nap.register() == "registered"
@@ -82,7 +83,7 @@ async def test_told(nap: Nap, fault: Fault, version: str) -> None:
             assert (await nap.counts())["locations"] == len(platform.sent_locations) - refused > 0
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 async def test_lists_that_become_empty(nap: Nap, version: str) -> None:
     """D17, I-64: nothing is withdrawn until it is certain."""
     async with nap.platform(version) as platform:
@@ -95,7 +96,7 @@ async def test_lists_that_become_empty(nap: Nap, version: str) -> None:
         assert await nap.counts() == expected(platform) | {"tariffs": 0}  # so few may go at once
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 async def test_no_deltas(nap: Nap, version: str) -> None:
     """A platform that refuses date_from is told so; its objects stay."""
     async with nap.platform(version, "date-from-refused") as platform:

@@ -22,6 +22,8 @@ from ocpi_nap.store.database import Database
 from ocpi_nap.web import passwords
 from ocpi_nap.web.context import SiteOptions
 from ocpi_nap.web.site import create_site
+from tests.interface import Ocpi
+from tests.web.mapping import Cpo, evse, place
 
 URL = "http://nap.example"
 PASSWORD = "correct horse battery"
@@ -79,3 +81,18 @@ async def site(database: Database, tmp_path: Path, options: SiteOptions) -> Asyn
     async with httpx2.AsyncClient(transport=transport, base_url=URL) as client:
         yield Site(app, database, registry, client)
     await ocpi_client.close()
+
+
+@pytest.fixture
+async def cpo(ocpi: Ocpi) -> Cpo:
+    """The platform of FI*ABC."""
+    return Cpo(ocpi, await ocpi.platform("2.2.1"))
+
+
+@pytest.fixture
+async def network(cpo: Cpo) -> Cpo:
+    """Two locations in Helsinki, one in Äänekoski."""
+    await cpo.put(place("L1", evse(1), evse(2, "CHARGING", ("IEC_62196_T2_COMBO", 150_000), ("CHADEMO", 50_000))))
+    await cpo.put(place("L2", evse(3, "OUTOFORDER")))
+    await cpo.put(place("L3", evse(4, "CHARGING"), evse(5, "REMOVED")))
+    return cpo

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import random
 import re
-import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import mapbox_vector_tile
-import numpy as np
 import pytest
 
 from ocpi_nap.web.context import SiteOptions
@@ -22,90 +18,10 @@ from ocpi_nap.web.map import grid
 from ocpi_nap.web.map.base import OSM, BadBaseMap, BaseMap, worker_script
 from ocpi_nap.web.map.live import Live
 from ocpi_nap.web.map.view import Filter
-from tests.e2e.cpo import location, tariff
+from tests.e2e.cpo import tariff
 from tests.interface import Ocpi
 from tests.web.conftest import URL, Site
-
-LATER = "2026-03-01T00:00:00Z"
-HELSINKI = (60.1699, 24.9300)
-PLACES = {"L1": ("Helsinki", *HELSINKI), "L2": ("Helsinki", 60.1702, 24.9310), "L3": ("Äänekoski", 62.6030, 25.7260)}
-
-
-def evse(number: int, status: str = "AVAILABLE", *connectors: tuple[str, int]) -> dict[str, Any]:
-    made = [
-        {"id": str(i), "standard": standard, "format": "CABLE", "power_type": "DC" if watts > 43_000 else "AC_3_PHASE", "max_voltage": 400,
-         "max_amperage": 200, "max_electric_power": watts, "tariff_ids": ["T1"], "last_updated": "2026-01-01T10:00:00Z"}
-        for i, (standard, watts) in enumerate(connectors or (("IEC_62196_T2", 22_000),), 1)
-    ]  # fmt: skip
-    identity = {"uid": f"U{number}", "evse_id": f"FI*ABC*E{number}"}
-    return identity | {"status": status, "connectors": made, "last_updated": "2026-01-01T10:00:00Z"}
-
-
-def place(identity: str, *evses: dict[str, Any], **more: Any) -> dict[str, Any]:
-    city, latitude, longitude = PLACES.get(identity, ("Turku", 60.45, 22.27))
-    made = location("2.2.1", 1) | {"id": identity, "name": f"Asema {identity}", "city": city, "evses": list(evses)}
-    return made | {"coordinates": {"latitude": f"{latitude:.6f}", "longitude": f"{longitude:.6f}"}} | more
-
-
-class Cpo:
-    """Pushes to the NAP as the platform of FI*ABC."""
-
-    def __init__(self, ocpi: Ocpi, token: str) -> None:
-        self._ocpi, self._token = ocpi, token
-
-    async def put(self, body: dict[str, Any], module: str = "locations") -> None:
-        reply = await self._ocpi.send("PUT", f"2.2.1/{module}/FI/ABC/{body['id']}", body, token=self._token)
-        assert json.loads(reply.body)["status_code"] == 1000, reply.body
-
-    async def status(self, where: str, status: str) -> None:
-        body = {"status": status, "last_updated": LATER}
-        reply = await self._ocpi.send("PATCH", f"2.2.1/locations/FI/ABC/{where}", body, token=self._token)
-        assert json.loads(reply.body)["status_code"] == 1000, reply.body
-
-
-@pytest.fixture
-async def cpo(ocpi: Ocpi) -> Cpo:
-    return Cpo(ocpi, await ocpi.platform("2.2.1"))
-
-
-@pytest.fixture
-async def network(cpo: Cpo) -> Cpo:
-    """Two locations in Helsinki, one in Äänekoski."""
-    await cpo.put(place("L1", evse(1), evse(2, "CHARGING", ("IEC_62196_T2_COMBO", 150_000), ("CHADEMO", 50_000))))
-    await cpo.put(place("L2", evse(3, "OUTOFORDER")))
-    await cpo.put(place("L3", evse(4, "CHARGING"), evse(5, "REMOVED")))
-    return cpo
-
-
-def live_of(site: Site) -> Live:
-    live: Live = site.app.state.map.live
-    return live
-
-
-async def up_to_date(live: Live) -> None:
-    """Read the change feed until all that was written is in: transactions of other tests on the server hold it back for moments."""
-    last = await live._db.fetch_one("SELECT xid::text::bigint, id FROM change ORDER BY xid DESC, id DESC LIMIT 1")
-    while True:
-        await live.fresh(0)
-        if last is None or (live._position or (0, 0)) >= (last[0], last[1]):
-            return
-
-
-async def tile(site: Site, z: int, at: tuple[float, float] = HELSINKI, query: str = "") -> list[dict[str, Any]]:
-    """Features of the tile over a point, each with its id; brought up to date first."""
-    await up_to_date(live_of(site))
-    x, y = grid.project(at[1], at[0])
-    answer = await site.client.get(f"/map/tiles/{z}/{int(x * 2**z)}/{int(y * 2**z)}{query}")
-    if answer.status_code == 204:
-        return []
-    assert answer.status_code == 200 and answer.headers["content-type"] == "application/vnd.mapbox-vector-tile"
-    features: list[dict[str, Any]] = mapbox_vector_tile.decode(answer.content)["locations"]["features"]
-    return features
-
-
-def numbers(features: list[dict[str, Any]]) -> list[tuple[int, int, int, int]]:
-    """(locations, free, total, state) of each feature."""
-    return sorted(tuple(feature["properties"][name] for name in ("n", "free", "total", "state")) for feature in features)  # type: ignore[misc]
+from tests.web.mapping import HELSINKI, LATER, Cpo, evse, live_of, numbers, place, tile, up_to_date
 
 
 async def test_tiles_cluster_far_out_and_show_each_location_close_up(site: Site, network: Cpo) -> None:
@@ -358,69 +274,6 @@ async def test_the_page_is_small_and_strict(site: Site, network: Cpo) -> None:
     policy = answer.headers["content-security-policy"]
     assert "worker-src 'self'" in policy and "blob:" not in policy and "unsafe" not in policy
     assert "Asema L1" in answer.text, "the list is there without JavaScript"
-
-
-@pytest.fixture
-async def open_map(site: Site, network: Cpo) -> AsyncIterator[AsyncIterator[bytes]]:
-    await up_to_date(live_of(site))
-    events = await live_of(site).stream(Filter(), 10, None, None)
-    assert b'"cells":[]' in await anext(events)
-    yield events
-    live_of(site).close()
-
-
-async def test_a_change_reaches_the_open_map(site: Site, network: Cpo, open_map: AsyncIterator[bytes]) -> None:
-    """The event has the feature's id in the tile, and what the next tile would say."""
-    await network.status("L2/U3", "AVAILABLE")
-    await up_to_date(live_of(site))
-    event = json.loads((await anext(open_map)).removeprefix(b"data: "))
-    (feature,) = await tile(site, 10)
-    said = feature["properties"]
-    assert event["cells"] == [[feature["id"], said["free"], said["total"], said["state"]]] == [[feature["id"], 2, 3, 0]]
-
-
-async def test_a_new_location_asks_for_new_tiles(site: Site, network: Cpo, open_map: AsyncIterator[bytes]) -> None:
-    await network.put(place("L4", evse(8)))
-    await up_to_date(live_of(site))
-    assert (await anext(open_map)).startswith(b"event: reload\n")
-
-
-async def test_the_chosen_location_is_told_apart_from_the_zoom(site: Site, network: Cpo) -> None:
-    live = live_of(site)
-    await up_to_date(live)
-    pk = next(int(pk) for pk in live.network.locations.pk if pk)
-    events = await live.stream(Filter(kinds=("tesla",)), 3, pk, None)
-    await anext(events)
-    await network.status("L1/U1", "CHARGING")
-    await up_to_date(live)
-    cells, chosen = await anext(events), await anext(events)
-    assert [row[1:3] for row in json.loads(cells.removeprefix(b"data: "))["cells"]] == [[0, 0]]
-    assert chosen == b"event: location\ndata: %d\n\n" % pk
-
-
-async def test_a_map_that_turns_to_another_zoom_is_told_what_it_missed(site: Site, network: Cpo) -> None:
-
-    live = live_of(site)
-    await up_to_date(live)
-    before = time.time()
-    await network.status("L1/U1", "CHARGING")
-    await up_to_date(live)
-    missed = await anext(await live.stream(Filter(), 14, None, before + 3))
-    assert len(json.loads(missed.split(b"data: ")[1])["cells"]) == 1
-    assert b"event: reload" in await anext(await live.stream(Filter(), 14, None, before - 3600)), "longer ago than is remembered"
-
-
-async def test_a_slow_reader_is_let_go(site: Site, network: Cpo) -> None:
-    live = live_of(site)
-    await up_to_date(live)
-    events = await live.stream(Filter(), 4, None, None)
-    await anext(events)
-    for number in range(70):
-        await network.status("L1/U1", ("AVAILABLE", "CHARGING")[number % 2])
-        live._tell(np.array([0]), reload=False)
-    with pytest.raises(StopAsyncIteration):
-        while True:
-            await asyncio.wait_for(anext(events), 5)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.e2e.browser import accessible, chromium, needs_chromium
 from tests.e2e.cpo import tariff
 from tests.interface import Ocpi
 from tests.web.conftest import Site
-from tests.web.test_map import Cpo, evse, place, up_to_date
+from tests.web.mapping import Cpo, evse, place, up_to_date
 
 pytestmark = [needs_chromium, pytest.mark.timeout(300)]
 PATIENCE = 30_000

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ocpi_nap.checker.recorder import Key, Seen
 from ocpi_nap.checker.state import Run
 from ocpi_nap.model.platform import Party, PlatformSettings
 from ocpi_nap.ocpi.client import PeerError
-from ocpi_nap.ocpi.links import next_link
-from ocpi_nap.ocpi.pages import Crawler, CrawlFailed
+from ocpi_nap.ocpi.links import next_link, with_query
+from ocpi_nap.ocpi.paging import Crawler, CrawlFailed
 
 
 @dataclass
@@ -82,11 +81,9 @@ async def pull(
 async def one_page(run: Run, module: str, *, url: str = "", party: Party | None = None, **query: str | int) -> Seen | None:
     """One GET of the list (or of ``url``) with these parameters, whatever comes of it."""
     assert run.discovered is not None
-    parts = urlsplit(url or run.discovered.endpoints[module])
-    joined = "&".join(part for part in (parts.query, urlencode(query)) if part)
     mark = run.recorder.mark()
     with suppress(PeerError):
-        await run.client.get_page(run.peer(party=party), urlunsplit((parts.scheme, parts.netloc, parts.path, joined, "")))
+        await run.client.get_page(run.peer(party=party), with_query(url or run.discovered.endpoints[module], query))
     seen = run.recorder.since(mark)
     run.provoked |= {one.number for one in seen}
     return seen[-1] if seen else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocpi_nap.model import jsontext, timestamps
 from ocpi_nap.model.ids import fold
@@ -13,7 +15,6 @@ from ocpi_nap.model.platform import Party, PlatformSettings
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.credentials import OwnIdentity, read_credentials
 from ocpi_nap.ocpi.errors import Invalid, MethodNotAllowed, NotFound, UnknownLocation
-from ocpi_nap.ocpi.http import Receive, Scope, Send
 from ocpi_nap.ocpi.ports import Access, Caller, NodeKey, Written
 from ocpi_nap.ocpi.routes import OcpiApp, OcpiOptions
 
@@ -160,7 +161,7 @@ class MemoryReceiver:
         return Written(created)
 
 
-def application(us: Us, ocpi_url: str, own_party: Party) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def application(us: Us, ocpi_url: str, own_party: Party) -> ASGIApp:
     """The OCPI interface over it, each request kept in ``us.inbound``."""
     options = OcpiOptions("/ocpi", ocpi_url, own_party[0], own_party[1], LARGEST_BODY)
     app = OcpiApp(us, us, MemoryReceiver(us), options)
@@ -176,13 +177,13 @@ def application(us: Us, ocpi_url: str, own_party: Party) -> Callable[[Scope, Rec
         if len(us.inbound) < _MOST_KEPT:
             us.inbound.append(entry)
 
-        async def heard() -> MutableMapping[str, Any]:
+        async def heard() -> Message:
             message = await receive()
             if len(entry.body) < _KEPT_BODY:
                 entry.body += message.get("body", b"")
             return message
 
-        async def told(message: MutableMapping[str, Any]) -> None:
+        async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
             else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,20 +14,19 @@ import psycopg
 import uvloop
 from fasteners import InterProcessLock
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.app import DSN_VARIABLE, datex_options, start_log
-from ocpi_nap.cli.children import orphaned
+from ocpi_nap.cli.children import orphaned, stop_on_signal
 from ocpi_nap.cli.context import load_settings
-from ocpi_nap.feed import fragments
-from ocpi_nap.feed.bulkfeed import FORMATS, BulkBuilder, edition_name
 from ocpi_nap.feed.datex2.places import european_clocks
 from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
-from ocpi_nap.feed.editions import forget
+from ocpi_nap.feed.editions.bulkfeed import FORMATS, BulkBuilder, edition_name
+from ocpi_nap.feed.editions.edition import forget
+from ocpi_nap.feed.editions.snapshots import SnapshotBuilder
 from ocpi_nap.feed.forms import Form
+from ocpi_nap.feed.fragments import store as fragment_store
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.publications import public_forms
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.snapshots import SnapshotBuilder
 from ocpi_nap.feed.views import LocationView, TariffView
 from ocpi_nap.intake.flushing import flush_regularly
 from ocpi_nap.intake.issuelog import IssueLog
@@ -36,7 +34,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import object_path
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ def prepare(settings: Settings) -> None:
     lock = _lock(settings)
     if lock.acquire(blocking=False):
         try:
-            fragments.prepare(settings.feed_dir / "fragments")
+            fragment_store.prepare(settings.feed_dir / "fragments")
         finally:
             lock.release()
 
@@ -77,7 +75,7 @@ def _report(issues: IssueLog, view: LocationView | TariffView, publication: str,
 
 
 async def _sampling(
-    settings: Settings, db: Database, store: fragments.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
+    settings: Settings, db: Database, store: fragment_store.FragmentStore, forms: Sequence[Form[Any]], issues: IssueLog, stop: asyncio.Event
 ) -> None:
     """Hold samples against the official schemas where they are given; what is not valid is an issue of its platform."""
     if settings.datex_schemas is None:
@@ -102,33 +100,28 @@ async def _watch_clocks(renderer: Renderer, stop: asyncio.Event) -> None:
     known = european_clocks()
     while not await happens(stop, within=60):
         if european_clocks() != known:
-            with suppress(psycopg.Error, PoolTimeout):
+            with suppress(psycopg.Error):
                 await renderer.forget_clocks()
                 known = european_clocks()
 
 
 async def _feed(settings: Settings, dsn: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    parent = os.getppid()
-    watching = asyncio.create_task(orphaned(parent, stop))
-    lock = _lock(settings)
-    while not stop.is_set() and not lock.acquire(blocking=False):
-        await asyncio.wait([watching], timeout=1)
-    if not stop.is_set():
+    stop, lock = stop_on_signal(), _lock(settings)
+    async with meanwhile(orphaned(os.getppid(), stop)):
+        while not lock.acquire(blocking=False):
+            if await happens(stop, within=1):
+                return
         try:
             await _render(settings, dsn, stop)
         finally:
             lock.release()
-    await watching
 
 
 async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     folder = settings.feed_dir / "fragments"
-    fragments.prepare(folder)
+    fragment_store.prepare(folder)
     db = await Database.open(dsn, max_size=4)
-    store = fragments.FragmentStore.open(folder, writable=True)
+    store = fragment_store.FragmentStore.open(folder, writable=True)
     try:
         issues = IssueLog(db)
         forms = public_forms(datex_options(settings), partial(_report, issues))
@@ -145,5 +138,5 @@ async def _render(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         await asyncio.gather(renderer.run(stop), snapshots.run(stop), bulk.run(stop), flush_regularly(stop, issues.flush), *watching)
     finally:
         store.close()
-        fragments.close(folder)
+        fragment_store.close(folder)
         await db.close()

@@ -17,16 +17,16 @@ import uvloop
 
 from ocpi_nap.app import BROKER_VARIABLE, DSN_VARIABLE, build_registry, start_log
 from ocpi_nap.cli import rendering
-from ocpi_nap.cli.children import KeptAlive, children, orphaned
+from ocpi_nap.cli.children import Service, children, kept_alive, orphaned, stop_on_signal
 from ocpi_nap.cli.context import check_vault, database_server, load_settings
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.wire import EnvelopingProtocol
-from ocpi_nap.feed.broker import BrokerError, EmbeddedBroker
-from ocpi_nap.feed.mqtt import Publisher
-from ocpi_nap.feed.teller import Teller
+from ocpi_nap.feed.events.broker import BrokerError, EmbeddedBroker
+from ocpi_nap.feed.events.logwriter import EventLogWriter
+from ocpi_nap.feed.events.mqtt import Publisher
+from ocpi_nap.intake.handlers import RegistryJobHandlers
 from ocpi_nap.intake.jobs import run_jobs
 from ocpi_nap.intake.watch import watch_platforms
-from ocpi_nap.intake.work import RegistryWork
 from ocpi_nap.settings import Settings
 from ocpi_nap.store.database import Database
 
@@ -46,13 +46,12 @@ def run(host: str, port: int, workers: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         dsn, postgres = stack.enter_context(database_server(settings))
-        if postgres is not None:
-            stack.enter_context(KeptAlive(postgres))
-        broker, publisher_url = _broker(settings, stack)
+        broker, publisher_url, nats = _broker(settings, stack)
         os.environ[DSN_VARIABLE], os.environ[BROKER_VARIABLE], os.environ[_PUBLISHER_VARIABLE] = dsn, broker, publisher_url
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="ocpi-nap-metrics-"))
         rendering.prepare(settings)
-        stack.enter_context(children("jobs", "feed"))
+        services: list[Service | None] = [nats, *stack.enter_context(children("jobs", "feed")), postgres]  # the slowest to start comes last
+        stack.enter_context(kept_alive(*(service for service in services if service is not None)))
         where = f"API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {urlsplit(broker).netloc} and /mqtt"
         print(f"Serving on http://{host}:{port} ({where})", flush=True)
         uvicorn.run(
@@ -79,16 +78,16 @@ def _check_port(host: str, port: int) -> None:
             raise CliError(f"Port {port} on {host} cannot be used: {error.strerror}.", "Choose another one with --port.") from None
 
 
-def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str]:
-    """URL of the broker for readers, and the one to publish with."""
+def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str, EmbeddedBroker | None]:
+    """URL of the broker for readers, the one to publish with, and the embedded one, started, if it is that."""
     if settings.mqtt_url is not None:
         parts = urlsplit(settings.mqtt_url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", settings.mqtt_url
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", settings.mqtt_url, None
     try:
         broker = stack.enter_context(EmbeddedBroker(settings.data_dir, host=settings.mqtt_host, port=settings.mqtt_port))
     except BrokerError as error:
         raise CliError(f"The MQTT broker did not start: {error}.", "OCPI_NAP_MQTT_PORT chooses another port (0: a free one).") from None
-    return f"mqtt://{broker.host}:{broker.port}", broker.publisher_url
+    return f"mqtt://{broker.host}:{broker.port}", broker.publisher_url, broker
 
 
 def run_background() -> None:
@@ -102,10 +101,7 @@ def run_background() -> None:
 
 
 async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    parent = os.getppid()
+    stop, parent = stop_on_signal(), os.getppid()
     db = await Database.open(dsn, max_size=48)  # each pull that is under way holds one, the slow ones too
     client, registry = await build_registry(db, settings)
     publisher = Publisher(
@@ -113,9 +109,9 @@ async def _background(settings: Settings, dsn: str, publisher_url: str) -> None:
         publish_environments=settings.environments,
     )  # fmt: skip
     tasks = (
-        Teller(db, publish_environments=settings.environments).run(stop),
+        EventLogWriter(db, publish_environments=settings.environments).run(stop),
         publisher.run(stop),
-        run_jobs(db, dsn, stop, RegistryWork(registry), change_days=settings.change_days),
+        run_jobs(db, dsn, stop, RegistryJobHandlers(registry), change_days=settings.change_days),
         watch_platforms(db, stop),
         orphaned(parent, stop),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from ocpi_nap.cli.children import stop_on_signal
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.model.ids import parse_operator
 from ocpi_nap.ocpi.errors import OcpiError
@@ -69,9 +69,7 @@ def simulate(
 
 
 async def _run(specs: list[PlatformSpec], host: str, port: int, state_dir: Path, register: tuple[str, str] | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signal()
     async with AsyncExitStack() as stack:
         for offset, spec in enumerate(specs):
             platform = await start(stack, spec, host, port + offset, state_dir)

@@ -10,7 +10,7 @@ import typer
 
 from ocpi_nap.cli.context import load_settings, run_with_database
 from ocpi_nap.cli.errors import CliError
-from ocpi_nap.feed.editions import Edition, described
+from ocpi_nap.feed.editions.edition import Edition, described
 from ocpi_nap.store.feed import release_snapshots
 
 snapshots_app = typer.Typer(no_args_is_help=True, help="The whole publications.")

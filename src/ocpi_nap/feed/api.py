@@ -23,21 +23,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from ocpi_nap import __version__
-from ocpi_nap.feed import changes, render, schema, stream
-from ocpi_nap.feed.bulkfeed import FORMATS, BulkFeed
-from ocpi_nap.feed.files import EditionResponse
+from ocpi_nap.feed import render, schema
+from ocpi_nap.feed.editions.bulkfeed import FORMATS, BulkFeed
+from ocpi_nap.feed.editions.files import EditionResponse
+from ocpi_nap.feed.editions.whole import WholeFeed
+from ocpi_nap.feed.events import changes, stream
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.http import METHODS, Failures, NotAcceptable, PublicRules, listed, plain, refuses_gzip, respond, weights
-from ocpi_nap.feed.keys import id_prefix
+from ocpi_nap.feed.fragments.keys import id_prefix
+from ocpi_nap.feed.fragments.reader import FeedReader, NotReady
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.http import METHODS, Body, Failures, NotAcceptable, PublicRules, listed, make_body, plain, refuses_gzip, respond, weights
 from ocpi_nap.feed.limits import Limits, RateLimit
-from ocpi_nap.feed.pages import BadCursor, Body, PagedFeed, from_micros, make_body
+from ocpi_nap.feed.pages import BadCursor, PagedFeed
 from ocpi_nap.feed.parameters import BadParameter, read_operator
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.reader import FeedReader, NotReady
 from ocpi_nap.feed.selections import read_selection
 from ocpi_nap.feed.terms import StatedTerms, Terms
-from ocpi_nap.feed.whole import WholeFeed
+from ocpi_nap.model.timestamps import from_micros
 from ocpi_nap.store.database import OUTAGES, Database
 
 log = logging.getLogger(__name__)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from hashlib import sha1
 
+from isal import igzip
 from starlette.requests import Request
 from starlette.responses import Response
-
-from ocpi_nap.feed.pages import Body
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _HEADERS = (
     b"DNT,X-CustomHeader,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Content-Range,"
@@ -39,13 +37,57 @@ def plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> R
     return Response(text, status, {"Content-Type": "text/plain", **(headers or {})})
 
 
+@dataclass(slots=True)
+class Body:
+    """One answer, ready to send."""
+
+    gzipped: bytes
+    length: int
+    etag: str
+    last_modified: str
+    modified_at: datetime
+    media_type: str
+
+    @property
+    def plain(self) -> bytes:
+        """The body for clients without gzip."""
+        return bytes(igzip.decompress(self.gzipped))  # type: ignore[no-untyped-call]
+
+
+def etag(length: int, digest: bytes) -> str:
+    """npm's `etag` of a body with this length and SHA-1 (contract section 0)."""
+    return f'"{length:x}-{base64.b64encode(digest).decode()[:27]}"'
+
+
+def http_date(moment: datetime) -> str:
+    """The form of Last-Modified."""
+    return email.utils.format_datetime(moment.replace(microsecond=0), usegmt=True)
+
+
+def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
+    """Compress and sign the uncompressed body, which last changed at that moment."""
+    tag = etag(len(content), sha1(content, usedforsecurity=False).digest())
+    return Body(igzip.compress(content, 2), len(content), tag, http_date(modified_at), modified_at, media_type)
+
+
+def with_headers(send: Send, headers: Iterable[tuple[bytes, bytes]]) -> Send:
+    """``send`` for an application whose answers get further headers, except those that the contract has bare (`NotAcceptable`)."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and not message.get("bare"):
+            message["headers"] = [*message.get("headers", []), *headers]
+        await send(message)
+
+    return sending
+
+
 class PublicRules:
     """Pure ASGI middleware: CORS on every answer, OPTIONS answered with 204, a trailing slash taken off.
 
     ``further``: by path, request headers that scripts on other sites may send beside those of the contract.
     """
 
-    def __init__(self, app: Any, further: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, app: ASGIApp, further: Mapping[str, bytes] | None = None) -> None:
         self._app = app
         self._further = further or {}
 
@@ -64,24 +106,19 @@ class PublicRules:
         if path.startswith("/api/") and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/")}
 
-        async def with_cors(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start" and not message.pop("bare", False):
-                message["headers"] = [*message.get("headers", []), *CORS]
-            await send(message)
-
-        await self._app(scope, receive, with_cors)
+        await self._app(scope, receive, with_headers(send, CORS))
 
 
 class Failures:
     """Pure ASGI middleware, the innermost: what fails is logged, and answered with the headers of every other answer."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
-        async def noting(message: MutableMapping[str, Any]) -> None:
+        async def noting(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
@@ -98,7 +135,7 @@ class Failures:
 class NotAcceptable(Response):
     """406 of the edge: text only, none of our headers (contract section 0)."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-length", str(len(NEEDS_GZIP)).encode())]
         await send({"type": "http.response.start", "status": 406, "headers": headers, "bare": True})
         await send({"type": "http.response.body", "body": NEEDS_GZIP})
@@ -123,6 +160,7 @@ def weights(header: str) -> dict[str, float]:
 
 
 def accepts_gzip(request: Request) -> bool:
+    """Whether the client names gzip, as the contract has it: whatever the weight (section 0)."""
     return "gzip" in listed(request, "accept-encoding")
 
 
@@ -143,14 +181,14 @@ def respond(request: Request, body: Body) -> Response:
     return Response(body.gzipped if zipped else body.plain, headers=headers)
 
 
-def unchanged(request: Request, etag: str, modified_at: datetime) -> bool:
+def unchanged(request: Request, etag: str, modified_at: datetime | None = None) -> bool:
     """Whether the client has this already (RFC 9110, 13.1)."""
     match = request.headers.get("if-none-match")
     if match is not None:
         tags = [tag.strip().removeprefix("W/") for tag in match.split(",")]
         return etag in tags or "*" in tags
     since = request.headers.get("if-modified-since")
-    if since is None:
+    if since is None or modified_at is None:
         return False
     try:
         return modified_at.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since)

@@ -6,13 +6,15 @@ import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ocpi_nap.feed.http import with_headers
 from ocpi_nap.store import limits as sql
 from ocpi_nap.store.database import Database
 
@@ -23,9 +25,6 @@ WINDOW = 300
 _MOST_CLIENTS = 100_000
 """Addresses that are counted in one window; a flood from more of them is for the network to stop."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class Counts:
 class RateLimit:
     """ASGI middleware: counts GETs of the public API and answers 429 beyond the limit; HEAD and OPTIONS are free."""
 
-    def __init__(self, app: Any, db: Database, limits: Limits, base: str) -> None:
+    def __init__(self, app: ASGIApp, db: Database, limits: Limits, base: str) -> None:
         self._app = app
         self._limits = limits
         self._base = base
@@ -156,12 +155,7 @@ class RateLimit:
             await _refuse(send, most, [*headers, (b"retry-after", b"%d" % left)])
             return
 
-        async def with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start" and not message.get("bare"):
-                message["headers"] = [*message.get("headers", []), *headers]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
+        await self._app(scope, receive, with_headers(send, headers))
 
 
 async def _refuse(send: Send, most: int, headers: list[tuple[bytes, bytes]]) -> None:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import email.utils
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from hashlib import sha1
 from itertools import groupby
 from typing import Any
 
-from isal import igzip
-
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.keys import key_operator
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.fragments.keys import key_operator
+from ocpi_nap.feed.fragments.reader import FeedReader
+from ocpi_nap.feed.fragments.tables import Reading
+from ocpi_nap.feed.http import Body, make_body
 from ocpi_nap.feed.selections import Selection
-from ocpi_nap.feed.tables import Reading
+from ocpi_nap.model.timestamps import from_micros
 
 PAGE_SIZE = 500
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHARE = 1
 """A page that changes all the time is built anew half of the time at most: what is served is older than its data by one building."""
 _LEAST_KEY = 11  # two letters, a party, an id, three separators and the number
@@ -32,44 +28,6 @@ _LEAST_KEY = 11  # two letters, a party, an id, three separators and the number
 
 class BadCursor(ValueError):
     """Not a cursor that we gave out."""
-
-
-@dataclass(slots=True)
-class Body:
-    """One answer, ready to send."""
-
-    gzipped: bytes
-    length: int
-    etag: str
-    last_modified: str
-    modified_at: datetime
-    media_type: str
-
-    @property
-    def plain(self) -> bytes:
-        """The body for clients without gzip."""
-        return bytes(igzip.decompress(self.gzipped))  # type: ignore[no-untyped-call]
-
-
-def from_micros(moment: int) -> datetime:
-    """The moment of so many microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=moment)
-
-
-def etag(length: int, digest: bytes) -> str:
-    """npm's `etag` of a body with this length and SHA-1 (contract section 0)."""
-    return f'"{length:x}-{base64.b64encode(digest).decode()[:27]}"'
-
-
-def http_date(moment: datetime) -> str:
-    """The form of Last-Modified."""
-    return email.utils.format_datetime(moment.replace(microsecond=0), usegmt=True)
-
-
-def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
-    """Compress and sign the uncompressed body, which last changed at that moment."""
-    tag = etag(len(content), sha1(content, usedforsecurity=False).digest())
-    return Body(igzip.compress(content, 2), len(content), tag, http_date(modified_at), modified_at, media_type)
 
 
 def encode_cursor(key: bytes) -> str:

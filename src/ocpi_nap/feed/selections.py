@@ -11,14 +11,13 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from ocpi_nap.feed import render
-from ocpi_nap.feed.drawing import micros
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import party_prefix
+from ocpi_nap.feed.fragments.coordinates import to_e7
+from ocpi_nap.feed.fragments.keys import party_prefix
+from ocpi_nap.feed.fragments.tables import Entry, Reading
 from ocpi_nap.feed.parameters import Box, read_box, read_operators, read_since
-from ocpi_nap.feed.places import to_e7
-from ocpi_nap.feed.tables import Entry, Reading
 from ocpi_nap.model.platform import Party
-from ocpi_nap.model.timestamps import format_ms
+from ocpi_nap.model.timestamps import format_ms, to_micros
 
 _Rows = list[dict[str, Any]]
 _decode_rows = msgspec.json.Decoder(_Rows).decode
@@ -36,7 +35,7 @@ class Selection:
         """The rows of a form that are asked for, in feed order, hidden ones included."""
         prefixes = [b""] if self.operators is None else sorted(party_prefix(*operator) for operator in self.operators)
         box = None if self.box is None else [to_e7(value) for value in self.box]
-        since = None if self.since is None else micros(self.since)
+        since = None if self.since is None else to_micros(self.since)
         for prefix in prefixes:
             for entry in reading.scan(form.name, after=after, prefix=prefix):
                 _, modified, lon, lat, _ = entry

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from typing import Any
 from urllib.parse import quote
 
-from ocpi_nap.feed.limits import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ocpi_nap.feed.http import with_headers
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_sunsets(text: str) -> dict[str, date]:
 class StatedTerms:
     """ASGI middleware around the public API; the 406 of the contract stays bare."""
 
-    def __init__(self, app: Any, terms: Terms, base: str) -> None:
+    def __init__(self, app: ASGIApp, terms: Terms, base: str) -> None:
         self._app = app
         self._base = base
         link = terms.link()
@@ -61,14 +62,7 @@ class StatedTerms:
         if scope["type"] != "http" or not scope["path"].startswith(self._base):
             await self._app(scope, receive, send)
             return
-        headers = [*self._headers, *self._ending.get(scope["path"], [])]
-
-        async def with_terms(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start" and not message.get("bare"):
-                message["headers"] = [*message.get("headers", []), *headers]
-            await send(message)
-
-        await self._app(scope, receive, with_terms)
+        await self._app(scope, receive, with_headers(send, [*self._headers, *self._ending.get(scope["path"], [])]))
 
 
 def _notice(day: date) -> list[tuple[bytes, bytes]]:

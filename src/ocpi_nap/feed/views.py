@@ -37,6 +37,7 @@ class TariffView:
 
     @property
     def operator_id(self) -> str:
+        """``FI*ABC``"""
         return f"{self.row.country_code}*{self.row.party_id}"
 
 
@@ -66,6 +67,7 @@ class LocationView:
 
     @property
     def operator_id(self) -> str:
+        """``FI*ABC``"""
         return f"{self.row.country_code}*{self.row.party_id}"
 
     @property

@@ -57,7 +57,7 @@ async def write_apart(db: Database, operations: Sequence[Operation]) -> list[Out
 async def _write(conn: Conn, operations: Sequence[Operation]) -> list[Outcome]:
     rows: dict[tuple[str, LocationKey], LocationRow | TariffRow] = {}
     for module in ("locations", "tariffs"):
-        keys = sorted({op.key for op in operations if (op.level == "tariff") == (module == "tariffs")})
+        keys = sorted({op.key for op in operations if op.module == module})
         if not keys:
             continue
         await network.lock(conn, module, keys)
@@ -88,7 +88,7 @@ def _merge_all(
         if operation.context.token_id is not None and operation.context.token_id not in holding:
             outcomes.append(Outcome(error=NotAuthenticated("a valid credentials token is required")))
             continue
-        place = ("tariffs" if operation.level == "tariff" else "locations", operation.key)
+        place = (operation.module, operation.key)
         row = rows.get(place)
         try:
             merged = _merge_one(operation, row)

@@ -5,39 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_apart
 from ocpi_nap.intake.issuelog import IssueLog
-from ocpi_nap.intake.operations import Context, Level, Operation, cleaned, prepare_put
+from ocpi_nap.intake.operations import Context, Module, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
 from ocpi_nap.intake.requests import Requests
 from ocpi_nap.model import jsontext
 from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.platform import Party, Platform
-from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.errors import OcpiError
-from ocpi_nap.ocpi.pages import LARGEST_OBJECT, Crawler, CrawlFailed
+from ocpi_nap.ocpi.paging import LARGEST_OBJECT, Crawler, CrawlFailed
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.registry.outcomes import RegistryError
 from ocpi_nap.store import crawls, locks
 from ocpi_nap.store.crawls import Known
-from ocpi_nap.store.database import Database
+from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.registry import note_pull
 from ocpi_nap.store.rows import LocationKey
 
 log = logging.getLogger(__name__)
 
 _PULLED = Counter("ocpi_nap_pulled_objects_total", "Objects met in pulls", ["platform", "module", "outcome"])
-Module = Literal["locations", "tariffs"]
 
 _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
@@ -78,6 +78,7 @@ class ModuleReport:
     total: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
+        """``{"complete", "error"}`` and every count, as the log and the console show it."""
         return {"complete": self.complete, **asdict(self.counts), "error": self.error}
 
 
@@ -101,13 +102,7 @@ async def pull(
     ``on_wait`` is called and its end awaited, or AlreadyRunning raised where there is none.
     """
     issues = IssueLog(db)
-    async with db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.PULL, platform.id))).fetchone()
-        if not row or not row[0]:
-            if on_wait is None:
-                raise AlreadyRunning(f"a pull of {platform.name} is already running")
-            on_wait()
-            await conn.execute("SELECT pg_advisory_lock(%s, %s)", (locks.PULL, platform.id))
+    async with db.connection() as conn, _alone(conn, platform, on_wait):
         try:
             await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
@@ -127,7 +122,20 @@ async def pull(
             return reports
         finally:
             await issues.flush()
-            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.PULL, platform.id))
+
+
+@asynccontextmanager
+async def _alone(conn: Conn, platform: Platform, on_wait: Callable[[], None] | None) -> AsyncIterator[None]:
+    """One pull of a platform at a time."""
+    async with locks.held(conn, locks.PULL, platform.id, wait=False) as taken:
+        if taken:
+            yield
+            return
+    if on_wait is None:
+        raise AlreadyRunning(f"a pull of {platform.name} is already running")
+    on_wait()
+    async with locks.held(conn, locks.PULL, platform.id, wait=True):
+        yield
 
 
 async def _remember(db: Database, platform: Platform, reports: PullReport) -> None:
@@ -139,9 +147,8 @@ async def _remember(db: Database, platform: Platform, reports: PullReport) -> No
         advice = "Pulls go on by themselves; show the answer to the CPO if it stays."
         if report.http_status == 401:
             advice = "Their side no longer knows our token: ask the CPO, then `platform rotate` or register anew."
-        record = {"at": format_z(datetime.now(UTC)), "step": "pull", "message": f"The pull of {module} is incomplete.",
-                  "answer": report.error or "", "advice": advice}  # fmt: skip
-        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, record)
+        failure = RegistryError(f"The pull of {module} is incomplete.", step="pull", answer=report.error or "", advice=advice)
+        await note_pull(db, platform.id, "registered-unverified" if report.http_status == 401 else None, failure.record())
     elif reports and (shown or platform.state == "registered-unverified"):
         await note_pull(db, platform.id, "registered", None)
 
@@ -301,8 +308,7 @@ class _Crawl:
         return party, jsontext.clean_text(head.id) if isinstance(head.id, str) else head.id
 
     async def _prepare(self, key: LocationKey, address: NodeKey, raw: dict[str, Any], digest: bytes) -> None:
-        level: Level = "location" if self.module == "locations" else "tariff"
-        operation = Operation("put", level, address, key, self.context, raw)
+        operation = Operation("put", "location" if self.module == "locations" else "tariff", address, key, self.context, raw)
         operation.pulled_hash = None if self.context.partial_evses else digest
         operation.issues += cleaned(raw)
         twice = key in self.seen

@@ -18,7 +18,6 @@ import msgspec
 import psycopg
 from pgqueuer import PgQueuer, PsycopgDriver, Queries
 from pgqueuer.models import Job
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
@@ -69,8 +68,8 @@ class TaskJob(msgspec.Struct, frozen=True):
     task_id: int
 
 
-class Work(Protocol):
-    """What the queued jobs do (`intake.work`)."""
+class JobHandlers(Protocol):
+    """What is done when the queued jobs are due (`intake.handlers`)."""
 
     async def crawl(self, job: CrawlJob) -> None: ...
     async def repair(self, job: RepairJob) -> None: ...
@@ -86,12 +85,9 @@ async def ensure_queue(connection: Conn) -> None:
     queries = Queries(PsycopgDriver(connection))
     if await queries.has_table("pgqueuer"):
         return
-    await connection.execute("SELECT pg_advisory_lock(%s)", (locks.JOB_QUEUE,))
-    try:
+    async with locks.held(connection, locks.JOB_QUEUE, wait=True):
         if not await queries.has_table("pgqueuer"):
             await queries.install()
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock(%s)", (locks.JOB_QUEUE,))
 
 
 async def connect(dsn: str) -> Conn:
@@ -192,24 +188,24 @@ class Repairs:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, work: Work, *, change_days: int) -> None:
+async def run_jobs(db: Database, dsn: str, stop: asyncio.Event, handlers: JobHandlers, *, change_days: int) -> None:
     """Work until ``stop`` is set: hand out what is due every second, and run queued jobs. Without the database it waits for it."""
     counting = asyncio.create_task(_count(db, stop))
     while not stop.is_set():
         try:
-            await _run_queue(db, dsn, stop, work, change_days)
+            await _run_queue(db, dsn, stop, handlers, change_days)
         except Exception as error:  # whatever PgQueuer makes of a connection that broke: it does not connect again by itself
             log.warning("the queue of jobs was interrupted: %s", error or type(error).__name__)
             await happens(stop, within=1)
     await counting
 
 
-async def _run_queue(db: Database, dsn: str, stop: asyncio.Event, work: Work, change_days: int) -> None:
+async def _run_queue(db: Database, dsn: str, stop: asyncio.Event, handlers: JobHandlers, change_days: int) -> None:
     """Until ``stop``, or an error of the connection on which PgQueuer works."""
     connection = await connect(dsn)
     queuer = PgQueuer(PsycopgDriver(connection))
 
-    crawls, repairs = Crawls(work.crawl), Repairs(work.repair)
+    crawls, repairs = Crawls(handlers.crawl), Repairs(handlers.repair)
 
     @queuer.entrypoint("crawl", concurrency_limit=_PARALLEL)
     async def _crawl(job: Job) -> None:
@@ -221,14 +217,14 @@ async def _run_queue(db: Database, dsn: str, stop: asyncio.Event, work: Work, ch
 
     @queuer.entrypoint("rotate", concurrency_limit=1)
     async def _rotate(job: Job) -> None:
-        await work.rotate(msgspec.json.decode(job.payload or b"", type=RotateJob))
+        await handlers.rotate(msgspec.json.decode(job.payload or b"", type=RotateJob))
 
     @queuer.entrypoint("task", concurrency_limit=_PARALLEL)
     async def _task(job: Job) -> None:
-        await work.task(msgspec.json.decode(job.payload or b"", type=TaskJob))
+        await handlers.task(msgspec.json.decode(job.payload or b"", type=TaskJob))
 
     worker = asyncio.create_task(queuer.run(dequeue_timeout=timedelta(seconds=1)))
-    scheduling = asyncio.create_task(_schedule(db, stop, work, change_days))
+    scheduling = asyncio.create_task(_schedule(db, stop, handlers, change_days))
     try:
         await asyncio.wait({worker, scheduling}, return_when=asyncio.FIRST_COMPLETED)
         if worker.done() and not stop.is_set():
@@ -244,13 +240,13 @@ async def _run_queue(db: Database, dsn: str, stop: asyncio.Event, work: Work, ch
         await connection.close()
 
 
-async def _schedule(db: Database, stop: asyncio.Event, work: Work, change_days: int) -> None:
+async def _schedule(db: Database, stop: asyncio.Event, handlers: JobHandlers, change_days: int) -> None:
     round_number = 0
     while not stop.is_set():
         try:
-            await _hand_out(db, work, round_number, change_days)
+            await _hand_out(db, handlers, round_number, change_days)
             round_number += 1
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("the schedule could not be read: %s", error)
         await happens(stop, within=1)
 
@@ -261,19 +257,19 @@ async def _count(db: Database, stop: asyncio.Event) -> None:
         started = time.monotonic()
         try:
             await count_operators(db)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("what operators have could not be counted: %s", error)
         await happens(stop, within=max(30.0, 50 * (time.monotonic() - started)))
 
 
-async def _hand_out(db: Database, work: Work, round_number: int, change_days: int) -> None:
+async def _hand_out(db: Database, handlers: JobHandlers, round_number: int, change_days: int) -> None:
     """Every second what is due to be crawled; rarer things every minute and every hour."""
     async with db.transaction() as conn:
         for platform_id, full in await take_due(conn, next_due):
             await _enqueue(conn, "crawl", CrawlJob(platform_id, full), f"crawl/{platform_id}/{full}")
     if round_number % _ROUNDS_A_MINUTE == 0:
         await end_publication(db, datetime.now(UTC) - timedelta(minutes=3))
-        due = await work.rotations_due()
+        due = await handlers.rotations_due()
         async with db.connection() as conn:
             for platform_id in due:
                 await _enqueue(conn, "rotate", RotateJob(platform_id), f"rotate/{platform_id}")

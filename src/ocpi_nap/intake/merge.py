@@ -14,6 +14,7 @@ import msgspec
 from ocpi_nap.intake.evses import OMITTED, EvseDraft, patch_connector, patch_evse, put_connector, put_evse
 from ocpi_nap.intake.operations import MOST_EVSES, Operation, SentEvse, require, sent_evse, too_many_evses
 from ocpi_nap.intake.patch import late_for, merge_patch, patch_time, stale, unknown
+from ocpi_nap.intake.present import present_node
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.times import modified, ordering_time
 from ocpi_nap.model import jsontext, objects
@@ -29,6 +30,8 @@ _LARGEST = 32 * 1024 * 1024
 
 def merge(operation: Operation, row: LocationRow | None) -> Merged:
     """Apply one operation to a Location, its EVSE or Connector; raises OcpiError and then has changed nothing that is stored."""
+    if operation.method == "patch" and not operation.raw and not operation.context.version.patch_needs_time:
+        return _untouched(operation, _known(operation, row))
     if row is not None:
         _bounded(row)
     if operation.level == "location":
@@ -46,6 +49,13 @@ def merge(operation: Operation, row: LocationRow | None) -> Merged:
     created = act(draft)
     held.pulled_hash, held.dirty = None, held.dirty or held.pulled_hash is not None
     return _finish(operation, held, draft, created=created, new=False)
+
+
+def _untouched(operation: Operation, row: LocationRow) -> Merged:
+    """An empty PATCH changes nothing; what it addresses must be held (R157)."""
+    if operation.address.evse_uid is not None:
+        present_node(row, operation.address, operation.context.version)
+    return Merged(row)
 
 
 def _bounded(row: LocationRow) -> None:

@@ -73,11 +73,15 @@ class Operation:
     raw_bytes: bytes = b""
 
     @property
+    def module(self) -> Module:
+        """Of which list the object is."""
+        return "tariffs" if self.level == "tariff" else "locations"
+
+    @property
     def object_path(self) -> str:
         """How issues name the object: ``locations/FI/ABC/LOC1/EVSE1``."""
-        module = "tariffs" if self.level == "tariff" else "locations"
         address = self.address
-        parts = [module, address.country_code, address.party_id, address.id, address.evse_uid, address.connector_id]
+        parts = [self.module, address.country_code, address.party_id, address.id, address.evse_uid, address.connector_id]
         return "/".join(part for part in parts if part is not None)
 
 

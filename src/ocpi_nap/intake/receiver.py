@@ -19,7 +19,7 @@ from ocpi_nap.model.areas import Area
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, NotAuthenticated, NotFound, OcpiError, UnknownLocation
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
-from ocpi_nap.ocpi.versions import VERSIONS, Version, keyed_as
+from ocpi_nap.ocpi.versions import Version, keyed_as
 from ocpi_nap.ocpi.versions.enums import STATUS
 from ocpi_nap.store import network
 from ocpi_nap.store.database import Database
@@ -67,9 +67,6 @@ class ReceiverService:
         operation = self._operation("patch", caller, version, module, key, body)
         try:
             _check_identity(operation)
-            if not operation.raw and not VERSIONS[version].patch_needs_time:
-                await self._exists(operation)  # R157: an empty PATCH changes nothing
-                return Written(False)
             sent = list(operation.issues)
             status = _status_patch(operation)
         except OcpiError as error:
@@ -134,14 +131,6 @@ class ReceiverService:
         if operation.issues:
             self._issues.add(operation.context.platform_id, operation.object_path, operation.issues)
         return Written(created, operation.issues)
-
-    async def _exists(self, operation: Operation) -> None:
-        async with self._db.connection() as conn:
-            row = (await network.load_locations(conn, [operation.key], for_update=False)).get(operation.key)
-        if row is None or row.withdrawn_at is not None:
-            raise unknown("location", operation.address.id)
-        if operation.address.evse_uid is not None:
-            present_node(row, operation.address, operation.context.version)
 
     def _refused(self, operation: Operation, error: OcpiError) -> None:
         """Record why (R198); an unknown Location is fetched from its owner (D6)."""

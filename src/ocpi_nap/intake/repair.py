@@ -52,7 +52,9 @@ async def repair_location(
         if other:
             raise Invalid("another object", errors=[Issue("id", "identity", "differs from what was asked for")])
         prepare_put(operation)
-        await write_documents(db, [operation])
+        (outcome,) = await write_documents(db, [operation])
+        if outcome.error is not None:
+            raise outcome.error
         issues.add(platform.id, operation.object_path, operation.issues)
     except OcpiError as error:
         issues.add(platform.id, operation.object_path, error.errors, refused=True)

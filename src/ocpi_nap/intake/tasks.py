@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from ocpi_nap.model.platform import CONNECTED, Platform
 from ocpi_nap.registry import Registry, RegistryError, handshake
 from ocpi_nap.store import tasks as sql
 from ocpi_nap.store.tasks import Kind, Task
+from ocpi_nap.waiting import meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -78,19 +78,15 @@ async def run_task(registry: Registry, task_id: int) -> None:
     if task is None or platform is None:
         return
     telling = _Telling(registry, task)
-    writing = asyncio.create_task(telling.run())
     error: dict[str, str] | None = None
     try:
-        await _do(registry, platform, task, telling)
+        async with meanwhile(telling.run()):
+            await _do(registry, platform, task, telling)
     except RegistryError as failure:
         error = {"message": failure.message, "step": failure.step, "answer": failure.answer, "advice": failure.advice}
     except Exception:
         log.exception("the task %s of %s failed", task.kind, platform.name)
         error = {"message": "Something went wrong on our side; the log tells more.", "step": "", "answer": "", "advice": ""}
-    finally:
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
     await telling.flush()
     await sql.end_task(registry.db, task_id, error)
 

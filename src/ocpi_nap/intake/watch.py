@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import psycopg
 from prometheus_client import Gauge
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.model.platform import CONNECTED
 from ocpi_nap.store.console import Summary, summaries
@@ -51,6 +50,6 @@ async def watch_platforms(db: Database, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             known = tell(await summaries(db), known)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("platforms could not be looked at: %s", error)
         await happens(stop, within=_PAUSE)

@@ -97,7 +97,7 @@ class PushWriter:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.statuses: Lane[StatusPatch, PatchResult | None] = Lane(self._write_statuses, lambda p: (p.key, p.uid_key), 256)
-        self.documents: Lane[Operation, Outcome] = Lane(self._write_documents, lambda op: (op.level == "tariff", op.key), 64)
+        self.documents: Lane[Operation, Outcome] = Lane(self._write_documents, lambda op: (op.module, op.key), 64)
         self._told = asyncio.Event()
 
     async def run(self) -> None:

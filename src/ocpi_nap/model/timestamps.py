@@ -13,6 +13,8 @@ import msgspec
 _FORM = re.compile(r"\s*(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*(?:([Zz])|([+-])(\d\d):?(\d\d)?)?\s*", re.ASCII)
 _LONGEST = 64
 """Characters of a text that is looked at: the pattern goes back over blanks, and a name of a zone is kept."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _encode = msgspec.json.Encoder().encode
 _WITH_MICROSECONDS = len('"2026-06-18T10:42:38.301456Z"')
@@ -95,3 +97,13 @@ def format_z(moment: datetime) -> str:
     """OCPI form, at most 25 characters: seconds, or milliseconds where there are any (R28)."""
     text = format_ms(moment)
     return text[:19] + "Z" if text[19:23] == ".000" else text
+
+
+def to_micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The moment of so many microseconds since 1970."""
+    return _EPOCH + micros * _MICROSECOND

@@ -161,6 +161,7 @@ class OcpiClient:
         return cls({(private, again): session(private, again) for private in (False, True) for again in (False, True)}, record)
 
     async def close(self) -> None:
+        """Close all connections."""
         for session in self._sessions.values():
             await session.close()
 

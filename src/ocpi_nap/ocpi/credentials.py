@@ -25,6 +25,7 @@ class OwnIdentity:
 
     @property
     def party(self) -> Party:
+        """Country code and party id."""
         return (self.country_code, self.party_id)
 
     def offer(self, version: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import MutableMapping
-from typing import Any
 
 import msgspec
+from starlette.types import Scope
 
 from ocpi_nap.model.platform import Party
 from ocpi_nap.ocpi.versions import VERSIONS
@@ -34,7 +33,7 @@ class Received(msgspec.Struct):
     from_party: bytes | None = None
 
     @classmethod
-    def from_scope(cls, scope: MutableMapping[str, Any]) -> Received:
+    def from_scope(cls, scope: Scope) -> Received:
         """Read them from an ASGI scope; values that are not visible ASCII are taken as absent (R18)."""
         found = cls()
         for name, value in scope["headers"]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from starlette.types import Receive, Scope, Send
+
 from ocpi_nap.model import jsontext
 from ocpi_nap.ocpi.errors import BodyTooLarge, NotFound, NotJsonBody
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
+from ocpi_nap.ocpi.headers import Header
 
 _JSON = (b"content-type", b"application/json")
 

@@ -1,8 +1,10 @@
-"""The Link header as platforms write it (R114, I-49)."""
+"""URLs of lists: the Link header as platforms write it (R114, I-49), and parameters beside those that an endpoint has already."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 # Typographic quotes arrive as UTF-8 read as latin-1, or as themselves. Nothing here goes back over what it has read: a header of
 # eight thousand blanks, or of as many brackets, costs no more than its length.
@@ -29,3 +31,10 @@ def next_link(values: list[str]) -> str | None:
             if _REL_NEXT.search(parameters) or (not parameters and url.strip().startswith(("http://", "https://"))):
                 return url.strip().strip("\"'")
     return None
+
+
+def with_query(url: str, parameters: Mapping[str, str | int]) -> str:
+    """The URL with these parameters after its own query, which stays as it is (R112)."""
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))

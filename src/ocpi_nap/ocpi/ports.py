@@ -31,6 +31,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Authenticator(Protocol):
+    """Tells who presents a token."""
+
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
         """The caller for the first reading of the token that is known (D2), or None.
 

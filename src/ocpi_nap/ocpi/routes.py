@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Counter
+from starlette.types import Receive, Scope, Send
 
 from ocpi_nap.ocpi import envelope, headers, tokens
 from ocpi_nap.ocpi.discovery import details_body, versions_body
@@ -26,7 +27,8 @@ from ocpi_nap.ocpi.errors import (
     Unavailable,
     UnsupportedVersion,
 )
-from ocpi_nap.ocpi.http import Disconnected, Header, Receive, Scope, Send, answer, object_segments, read_json, segments
+from ocpi_nap.ocpi.headers import Header
+from ocpi_nap.ocpi.http import Disconnected, answer, object_segments, read_json, segments
 from ocpi_nap.ocpi.ports import Access, Authenticator, Caller, Credentials, NodeKey, Receiver
 from ocpi_nap.ocpi.versions import VERSIONS
 

@@ -21,7 +21,7 @@ def generate() -> str:
 
 
 def hash_token(token: str) -> bytes:
-    """What we keep of a token that authenticates callers (R12)."""
+    """What we keep of a secret by which we know others: a token of a platform (R12), a cookie, a link."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

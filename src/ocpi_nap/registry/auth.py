@@ -13,45 +13,42 @@ import msgspec
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import Access, Caller
 from ocpi_nap.ocpi.tokens import hash_token
-from ocpi_nap.registry.epoch import Epoch
 from ocpi_nap.registry.hints import Hints
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.registry import FIND_CALLER
 
 _FRESH = 1.0
-"""Seconds that a push may rely on what was looked up before; the end of an epoch voids it, and NOTIFY what other nodes changed. Its write
-asks once more whether the token holds, on whatever node."""
+"""Seconds that a push may rely on what was looked up before, unless NOTIFY voids it sooner: whether the token still holds, its write asks
+itself, in the transaction that stores it (`tokens_that_hold`, R106)."""
 _MOST = 4096
 
 
 class TokenAuthenticator:
     """Implements ocpi.ports.Authenticator on the token hashes."""
 
-    def __init__(self, db: Database, hints: Hints | None = None, epoch: Epoch | None = None) -> None:
+    def __init__(self, db: Database, hints: Hints | None = None) -> None:
         self._db = db
         self._hints = hints
-        self._epoch = epoch or Epoch()
-        self._seen = self._epoch.now()
         self._known: dict[str, tuple[float, Caller]] = {}
         self._running: dict[tuple[str, ...], asyncio.Task[Caller | None]] = {}
 
     async def authenticate(self, readings: Sequence[str], *, cached: bool) -> Caller | None:
         """The caller for the first known reading (D2), or None."""
-        known = self._remembered()
         if not cached:
-            return await self._look_up(readings, known)
+            return await self._look_up(readings)
         for reading in readings:
-            found = known.get(reading)
+            found = self._known.get(reading)
             if found is not None and time.monotonic() - found[0] < _FRESH:
                 return found[1]
         key = tuple(readings)
         running = self._running.get(key)
         if running is None:  # pushes that come together share one look: each a look of its own would hold all up once a second
-            running = self._running[key] = asyncio.create_task(self._look_up(readings, known))
+            running = self._running[key] = asyncio.create_task(self._look_up(readings))
             running.add_done_callback(partial(_forget, self._running, key))
         return await asyncio.shield(running)
 
-    async def _look_up(self, readings: Sequence[str], known: dict[str, tuple[float, Caller]]) -> Caller | None:
+    async def _look_up(self, readings: Sequence[str]) -> Caller | None:
+        known = self._known  # a look-up that is under way when it is voided is remembered in the one that is gone
         for reading in readings:
             row = await self._db.fetch_one(FIND_CALLER, (hash_token(reading),))
             if row is None:
@@ -68,17 +65,6 @@ class TokenAuthenticator:
             await self._hints.tell(readings)
         return None
 
-    def _remembered(self) -> dict[str, tuple[float, Caller]]:
-        """What was looked up in this epoch; a look-up that is under way when it ends is remembered in the one that is gone."""
-        now = self._epoch.now()
-        if now != self._seen:
-            self._seen = now
-            self._void()
-        return self._known
-
-    def _void(self) -> None:
-        self._known, self._running = {}, {}
-
     async def _first_use(self, caller: Caller, kind: str, state: str) -> None:
         """A token proven by its first use retires the one before it (D18)."""
         retires = kind == "B" and state == "active"
@@ -89,13 +75,11 @@ class TokenAuthenticator:
                     "UPDATE token SET expires_at = now() WHERE platform_id = %s AND state = 'retiring'", (caller.platform_id,)
                 )  # fmt: skip
                 await conn.execute("SELECT pg_notify('registry', '')")
-        if retires:
-            self._epoch.end()
 
     async def run(self) -> None:
         """Forget what was looked up whenever the registry changes, on any node."""
         async for _ in self._db.listen("registry"):
-            self._void()
+            self._known, self._running = {}, {}
             await asyncio.sleep(0)
 
 

@@ -57,7 +57,6 @@ async def store_connection(
         details = {"offer": registry.identity.offer(version), "answered": answered, "endpoints": endpoints}
         await sql.add_event(conn, platform.id, "registered", f"OCPI {version}{without}", details)
         await sql.visible_change(conn)
-    registry.epoch.end()
 
 
 async def _use(conn: Conn, token_id: int) -> None:

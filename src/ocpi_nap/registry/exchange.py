@@ -23,14 +23,10 @@ Say = Callable[[str], None]
 @asynccontextmanager
 async def alone(registry: Registry, platform: Platform) -> AsyncIterator[None]:
     """One handshake of a platform at a time; the lock goes with the process if that dies."""
-    async with registry.db.connection() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.HANDSHAKE, platform.id))).fetchone()
-        if not row or not row[0]:
+    async with registry.db.connection() as conn, locks.held(conn, locks.HANDSHAKE, platform.id, wait=False) as taken:
+        if not taken:
             raise RegistryError(f"A handshake with {platform.name} is under way already.", advice="Wait for its end, then try again.")
-        try:
-            yield
-        finally:
-            await conn.execute("SELECT pg_advisory_unlock(%s, %s)", (locks.HANDSHAKE, platform.id))
+        yield
 
 
 async def find(registry: Registry, platform: Platform, token: str, *, only: str | None = None) -> Discovered:

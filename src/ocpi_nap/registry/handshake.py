@@ -99,7 +99,6 @@ async def _fail(registry: Registry, platform: Platform, error: RegistryError, be
         await sql.update_platform(conn, platform.id, {"state": state, "last_error": error.record()})
         await sql.add_event(conn, platform.id, error.step or "failed", error.message, error.details())
         await conn.execute("SELECT pg_notify('registry', '')")
-    registry.epoch.end()
     error.state = state
     return error
 

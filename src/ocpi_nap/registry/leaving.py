@@ -48,7 +48,6 @@ async def end_connection(registry: Registry, platform: Platform, state: State, m
         await conn.execute("UPDATE platform SET disconnected_at = coalesce(disconnected_at, now()) WHERE id = %s", (platform.id,))
         await sql.add_event(conn, platform.id, "unregistered", message)
         await sql.visible_change(conn)
-    registry.epoch.end()
 
 
 async def replace_token_a(registry: Registry, name: str, token: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from ocpi_nap.model.platform import State
+from ocpi_nap.ocpi import envelope
 from ocpi_nap.ocpi.client import HttpFailure, OcpiFailure, PeerError, RefusedUrl, TimedOut, Unreachable
 
 
@@ -31,8 +31,7 @@ class RegistryError(Exception):
 
     def record(self) -> dict[str, Any]:
         """As kept in ``platform.last_error``."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"at": now, "step": self.step, "message": self.message, "answer": self.answer, "advice": self.advice}
+        return {"at": envelope.timestamp(), "step": self.step, "message": self.message, "answer": self.answer, "advice": self.advice}
 
 
 class FieldsWrong(RegistryError):

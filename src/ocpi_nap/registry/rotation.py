@@ -90,7 +90,6 @@ async def _refused(registry: Registry, platform: Platform, token_id: int, error:
         await conn.execute("DELETE FROM token WHERE id = %s", (token_id,))
         await sql.update_platform(conn, platform.id, {"state": state, "last_error": failure.record()})
         await sql.add_event(conn, platform.id, "rotation", failure.message, failure.details())
-    registry.epoch.end()
     return failure
 
 

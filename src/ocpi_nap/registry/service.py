@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +16,6 @@ from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import OcpiClient, Peer
 from ocpi_nap.ocpi.credentials import OwnIdentity, role_party
 from ocpi_nap.ocpi.versions import VERSIONS
-from ocpi_nap.registry.epoch import Epoch
 from ocpi_nap.registry.onboarding import OnboardingRecord, RecordChange
 from ocpi_nap.registry.outcomes import ChangedMeanwhile, RegistryError
 from ocpi_nap.registry.vault import Vault
@@ -34,8 +33,6 @@ class Registry:
     client: OcpiClient
     identity: OwnIdentity
     allow_private: bool = False
-    epoch: Epoch = field(default_factory=Epoch)
-    """Ends when tokens become void."""
     area: Area | None = None
     """Where Locations should be; None: anywhere."""
 
@@ -127,7 +124,6 @@ class Registry:
         async with self.db.transaction() as conn:
             await sql.erase_platform(conn, platform.id)
             await sql.visible_change(conn)
-        self.epoch.end()
 
     async def issue_token(self, name: str) -> str:
         """A token A for a registration that the CPO starts; an earlier unused one ends (R87)."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from psycopg.errors import UniqueViolation
 
 from ocpi_nap.model.platform import CONNECTED, Platform
 from ocpi_nap.ocpi import net
 from ocpi_nap.ocpi.credentials import PeerCredentials
+from ocpi_nap.ocpi.links import with_query
 from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry import onboarding
 from ocpi_nap.registry.connection import replace_tokens, store_connection
@@ -51,7 +51,7 @@ async def _static(registry: Registry, platform: Platform) -> tuple[str, dict[str
 
 
 def _first_object(url: str) -> str:
-    return url + ("&" if urlsplit(url).query else "?") + "offset=0&limit=1"
+    return with_query(url, {"offset": 0, "limit": 1})
 
 
 async def set_tokens(
@@ -81,7 +81,6 @@ async def set_tokens(
             await sql.visible_change(conn)
     except UniqueViolation:
         raise RegistryError("TOKEN_B: this token is in use already; each belongs to one platform.") from None
-    registry.epoch.end()
     platform = await registry.platform(name)
     if token_c is None:
         return platform

@@ -71,8 +71,7 @@ ON CONFLICT (platform_id, country_code, party_id) DO UPDATE
 async def count_operators(db: Database) -> None:
     """Count what every operator has; operators that are gone are forgotten."""
     async with db.transaction() as conn:
-        row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (locks.COUNT_OPERATORS,))).fetchone()
-        if row and row[0]:
+        if await locks.try_until_commit(conn, locks.COUNT_OPERATORS):
             await conn.execute(
                 "DELETE FROM operator_count c WHERE NOT EXISTS (SELECT FROM operator o WHERE (o.platform_id, o.country_code, o.party_id)"
                 " = (c.platform_id, c.country_code, c.party_id))"

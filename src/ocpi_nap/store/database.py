@@ -74,6 +74,11 @@ class Database:
         """Wake whoever listens on the channel."""
         await self.execute("SELECT pg_notify(%s, %s)", (channel, payload))
 
+    async def wake(self, event: asyncio.Event, channel: str) -> None:
+        """Set the event at each notification of the channel, and whenever some may have been missed; for ever."""
+        async for _ in self.listen(channel):
+            event.set()
+
     async def listen(self, channel: str) -> AsyncIterator[str]:
         """Payloads of the channel, for ever, on a connection of its own.
 

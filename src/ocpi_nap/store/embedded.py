@@ -72,6 +72,8 @@ class EmbeddedPostgres:
     locks, which the kernel drops when a process is killed. ``dsn`` is set inside. Raises EmbeddedError.
     """
 
+    name = "embedded PostgreSQL"
+
     def __init__(self, data_dir: Path) -> None:
         self._home = data_dir.expanduser().resolve() / "postgres"
         name = f"ocpi-nap-{os.geteuid()}-{blake2b(bytes(self._home), digest_size=6).hexdigest()}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.store.database import Conn, Database
-from ocpi_nap.store.feed import PUBLISHED, SHOWN_EVSE
+from ocpi_nap.store.feed import CHANGES, PUBLISHED, SHOWN_EVSE, Kind
 from ocpi_nap.store.rows import EVSES_OF
 
 
@@ -107,6 +107,20 @@ class JudgedTariff:
     published: bool
 
 
+@dataclass(slots=True)
+class OperatorChange:
+    """An operator that is published otherwise than the log has told it."""
+
+    country_code: str
+    party_id: str
+    platform_id: int | None
+    """Over which it is published now; None: over none."""
+    description: str
+    """Digest of platform, name, URL and details."""
+    known: bool
+    """It was published before: its locations, which show the description, have changed."""
+
+
 async def head(conn: Conn) -> Head:
     """How far the log is."""
     row = await (await conn.execute("SELECT started, xid::text::bigint, id, seq FROM event_head")).fetchone()
@@ -123,12 +137,8 @@ async def snapshot(conn: Conn) -> str:
 
 async def next_changes(conn: Conn, position: tuple[int, int], count: int) -> list[ChangeRow]:
     """Rows of the change feed after a position, in order, whose predecessors are all committed."""
-    cursor = await conn.execute(
-        "SELECT xid::text::bigint, id, kind, location_pk, uid_key, tariff_pk, status, status_at FROM change"
-        " WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, id LIMIT %s",
-        (str(position[0]), position[1], count),
-        binary=True,
-    )
+    query = f"SELECT xid::text::bigint, id, kind, location_pk, uid_key, tariff_pk, status, status_at{CHANGES}"
+    cursor = await conn.execute(query.encode(), (str(position[0]), position[1], count), binary=True)
     return [ChangeRow(*row) for row in await cursor.fetchall()]
 
 
@@ -141,10 +151,10 @@ _told_evses = msgspec.json.Decoder(dict[str, list[str | None]]).decode
 async def told_locations(conn: Conn, pks: Sequence[int]) -> dict[int, PublicLocation]:
     """What the log has told of these locations."""
     cursor = await conn.execute(_TOLD.encode(), (list(pks),), binary=True)
-    told = {}
-    for pk, country, party, row_id, lon, lat, evses in await cursor.fetchall():
-        told[pk] = PublicLocation(pk, country, party, row_id, lon, lat, _told_evses(evses))
-    return told
+    return {
+        pk: PublicLocation(pk, country, party, location_id, lon, lat, _told_evses(evses))
+        for pk, country, party, location_id, lon, lat, evses in await cursor.fetchall()
+    }
 
 
 async def told_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, tuple[str, str, str]]:
@@ -153,89 +163,105 @@ async def told_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, tuple[str, s
     return {row[0]: row[1:] for row in await cursor.fetchall()}
 
 
-_LOCATIONS = f"""
-WITH published AS ({PUBLISHED})
+_LOCATIONS = """
 SELECT l.pk, l.country_code, l.party_id, l.id, l.doc, l.publish, l.withdrawn_at IS NOT NULL, l.withdrawn_reason, o.platform_id IS NOT NULL
-  FROM location l LEFT JOIN published o USING (platform_id, country_code, party_id)
- WHERE l.pk = ANY(%(pks)s)
+  FROM location l LEFT JOIN public_operator o USING (platform_id, country_code, party_id)
+ WHERE l.pk = ANY(%s)
 """
 _EVSES = f"""
 SELECT e.location_pk, e.uid_key, e.public_id, e.doc, s.status, s.status_at
-  FROM {EVSES_OF.format(pks="%(pks)s")}
+  FROM {EVSES_OF.format(pks="%s")}
  WHERE {SHOWN_EVSE}
  ORDER BY e.location_pk, e.ordinal, e.uid_key
 """
-_TARIFFS = f"""
-WITH published AS ({PUBLISHED})
+_TARIFFS = """
 SELECT t.pk, t.country_code, t.party_id, t.id, t.withdrawn_at IS NOT NULL, t.withdrawn_reason, o.platform_id IS NOT NULL
-  FROM tariff t LEFT JOIN published o USING (platform_id, country_code, party_id)
- WHERE t.pk = ANY(%(pks)s)
+  FROM tariff t LEFT JOIN public_operator o USING (platform_id, country_code, party_id)
+ WHERE t.pk = ANY(%s)
 """
 
 
-async def judged_locations(conn: Conn, environments: list[str], pks: Sequence[int]) -> dict[int, JudgedLocation]:
-    """The locations as they are now."""
-    params = {"environments": environments, "pks": list(pks)}
-    cursor = await conn.execute(_LOCATIONS.encode(), params, binary=True)
+async def judged_locations(conn: Conn, pks: Sequence[int]) -> dict[int, JudgedLocation]:
+    """The locations as they are now, under the operators that the log has told."""
+    cursor = await conn.execute(_LOCATIONS, (list(pks),), binary=True)
     rows = {row[0]: JudgedLocation(*row) for row in await cursor.fetchall()}
-    for pk, *values in await (await conn.execute(_EVSES.encode(), params, binary=True)).fetchall():
+    for pk, *values in await (await conn.execute(_EVSES.encode(), (list(pks),), binary=True)).fetchall():
         if pk in rows:
             rows[pk].evses.append(tuple(values))
     return rows
 
 
-async def judged_tariffs(conn: Conn, environments: list[str], pks: Sequence[int]) -> dict[int, JudgedTariff]:
-    """The tariffs as they are now."""
-    cursor = await conn.execute(_TARIFFS.encode(), {"environments": environments, "pks": list(pks)}, binary=True)
+async def judged_tariffs(conn: Conn, pks: Sequence[int]) -> dict[int, JudgedTariff]:
+    """The tariffs as they are now, under the operators that the log has told."""
+    cursor = await conn.execute(_TARIFFS, (list(pks),), binary=True)
     return {row[0]: JudgedTariff(*row) for row in await cursor.fetchall()}
 
 
+_CHANGED_OPERATORS = f"""
+WITH published AS ({PUBLISHED})
+SELECT country_code, party_id, now.platform_id, coalesce(now.description, ''), told.platform_id IS NOT NULL
+  FROM public_operator AS told
+  FULL JOIN (SELECT country_code, party_id, platform_id, md5(concat_ws('|', platform_id, name, url, details::text)) AS description
+               FROM published) AS now USING (country_code, party_id)
+ WHERE told.description IS DISTINCT FROM now.description
+"""
+_OPERATORS = "unnest(%s::text[], %s::text[], %s::int[], %s::text[]) AS k(country_code, party_id, platform_id, description)"
+_BEGIN_OPERATORS = f"""
+INSERT INTO public_operator (country_code, party_id, platform_id, description)
+SELECT country_code, party_id, platform_id, '' FROM {_OPERATORS}
+    ON CONFLICT (country_code, party_id) DO UPDATE SET platform_id = excluded.platform_id, description = ''
+"""
+_END_OPERATORS = f"""
+UPDATE public_operator o SET description = k.description FROM {_OPERATORS}
+ WHERE o.country_code = k.country_code AND o.party_id = k.party_id
+"""
 _GONE = """
-WITH published AS ({published})
-SELECT p.{table}_pk FROM public_{table} p
- WHERE NOT EXISTS (SELECT FROM {table} t JOIN published o USING (platform_id, country_code, party_id) WHERE t.pk = p.{table}_pk)
- ORDER BY p.{table}_pk
+SELECT p.{table}_pk FROM unnest(%s::text[], %s::text[]) AS k(country_code, party_id)
+  JOIN public_{table} p USING (country_code, party_id)
+  JOIN public_operator o USING (country_code, party_id)
+  LEFT JOIN {table} t ON t.pk = p.{table}_pk
+ WHERE o.platform_id IS NULL OR t.platform_id IS DISTINCT FROM o.platform_id
+ ORDER BY 1
 """
 _COME = """
-WITH published AS ({published})
-SELECT t.pk FROM {table} t JOIN published o USING (platform_id, country_code, party_id)
+SELECT t.pk FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS k(country_code, party_id, all_of)
+  JOIN public_operator o USING (country_code, party_id)
+  JOIN {table} t USING (platform_id, country_code, party_id)
   LEFT JOIN public_{table} p ON p.{table}_pk = t.pk
- WHERE t.withdrawn_at IS NULL AND (p.{table}_pk IS NULL OR %(all_of)s AND t.country_code || '*' || t.party_id = ANY(%(changed)s))
- ORDER BY t.pk
+ WHERE t.withdrawn_at IS NULL AND (k.all_of OR p.{table}_pk IS NULL)
+ ORDER BY 1
 """
 
 
-async def affected(conn: Conn, environments: list[str], table: str, changed: list[str] | None) -> tuple[list[int], list[int]]:
-    """After operators or platforms changed, the rows that the public sees no more, and those it may see now or sees differently.
-
-    ``changed``: operators (``CC*PPP``) whose description is another one now; None where it does not show in the rows.
-    """
-    params = {"environments": environments, "changed": changed or [], "all_of": changed is not None}
-    found = []
-    for query in (_GONE, _COME):
-        text = query.format(published=PUBLISHED, table=table).encode()
-        found.append([int(row[0]) for row in await (await conn.execute(text, params)).fetchall()])
-    return found[0], found[1]
+async def changed_operators(conn: Conn, environments: list[str]) -> list[OperatorChange]:
+    """The operators of these environments that are published otherwise than the log has told, or whose telling was not ended."""
+    cursor = await conn.execute(_CHANGED_OPERATORS.encode(), {"environments": environments})
+    return [OperatorChange(*row) for row in await cursor.fetchall()]
 
 
-_DESCRIBED = f"SELECT country_code, party_id, md5(concat_ws('|', platform_id, name, url, details::text)) FROM ({PUBLISHED}) AS p"
+async def begin_operators(conn: Conn, changes: Sequence[OperatorChange]) -> None:
+    """Judge by these operators as they are now; until `end_operators` they count as changed, so that a crash between the two loses none."""
+    await conn.execute(_BEGIN_OPERATORS.encode(), _operator_columns(changes))
 
 
-async def operators(conn: Conn, environments: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Digests of the published operators by id: as the log has told them, and as they are now."""
-    told = await (await conn.execute("SELECT country_code || '*' || party_id, description FROM public_operator")).fetchall()
-    now = await (await conn.execute(_DESCRIBED.encode(), {"environments": environments})).fetchall()
-    return {str(key): str(value) for key, value in told}, {f"{country}*{party}": str(digest) for country, party, digest in now}
+async def end_operators(conn: Conn, changes: Sequence[OperatorChange]) -> None:
+    """All that these operators show and hide is told."""
+    await conn.execute("DELETE FROM public_operator WHERE platform_id IS NULL")
+    await conn.execute(_END_OPERATORS.encode(), _operator_columns(changes))
 
 
-async def tell_operators(conn: Conn, described: dict[str, str]) -> None:
-    """Remember the published operators."""
-    await conn.execute("DELETE FROM public_operator")
-    parties = [key.split("*", 1) for key in described]
-    await conn.execute(
-        "INSERT INTO public_operator SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])",
-        ([country for country, _ in parties], [party for _, party in parties], list(described.values())),
-    )
+def _operator_columns(changes: Sequence[OperatorChange]) -> list[list[Any]]:
+    return [[getattr(change, name) for change in changes] for name in ("country_code", "party_id", "platform_id", "description")]
+
+
+async def affected(conn: Conn, table: Kind, changes: Sequence[OperatorChange]) -> tuple[list[int], list[int]]:
+    """Between `begin_operators` and `end_operators`: the rows of these operators that the public sees no more, and those that it may see
+    now, or sees under another description: locations show it, tariffs do not."""
+    countries, parties = [change.country_code for change in changes], [change.party_id for change in changes]
+    gone = await conn.execute(_GONE.format(table=table).encode(), (countries, parties))
+    described = [change.known and table == "location" for change in changes]
+    come = await conn.execute(_COME.format(table=table).encode(), (countries, parties, described))
+    return [row[0] for row in await gone.fetchall()], [row[0] for row in await come.fetchall()]
 
 
 async def write(conn: Conn, head: Head, events: Sequence[Event]) -> None:

@@ -77,11 +77,13 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text, (SELECT oid FR
        'change'::regclass::oid::text
 """
 _HEAD = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-_CHANGES = f"""
-SELECT xid::text::bigint, id, kind, location_pk, tariff_pk FROM change
+CHANGES = """  FROM change
  WHERE (xid, id) > (%s::text::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY xid, id LIMIT {_CHANGES_AT_ONCE}
+ ORDER BY xid, id LIMIT %s
 """
+"""The change feed after a position, as SQL: in order, only what no transaction that still runs can come before. Parameters: both parts of
+the position, the first as text, and how many rows."""
+_CHANGED = f"SELECT xid::text::bigint, id, kind, location_pk, tariff_pk{CHANGES}"
 _REGISTRY = """
 SELECT max(at) FROM (
   SELECT kind, at FROM change WHERE (xid, id) > (%s::text::xid8, %s) AND (xid, id) <= (%s::text::xid8, %s)
@@ -101,7 +103,7 @@ class Changed:
     position: Position
     locations: set[int] = field(default_factory=set)
     described: set[int] = field(default_factory=set)
-    """Locations of which more changed than statuses."""
+    """Of the locations, those of which more than a status changed."""
     tariffs: set[int] = field(default_factory=set)
     registry: bool = False
     """Operators or platforms are among it."""
@@ -232,7 +234,7 @@ async def newest(db: Database, *, readable: bool) -> Position:
 async def changes_after(db: Database, position: Position) -> Changed | None:
     """What changed after a position; None if nothing did. A long stretch is read in parts, by the objects that it names: a status that
     changes ten times while nobody looks is looked at once."""
-    rows = await db.fetch_all(_CHANGES, (str(position[0]), position[1]))
+    rows = await db.fetch_all(_CHANGED, (str(position[0]), position[1], _CHANGES_AT_ONCE))
     if not rows:
         return None
     found = Changed(position)

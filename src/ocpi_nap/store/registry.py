@@ -147,8 +147,7 @@ async def in_handshake(db: Database) -> list[int]:
 
 async def try_handshake_lock(conn: Conn, platform_id: int) -> bool:
     """Take the lock until the end of the transaction, unless a handshake has it."""
-    row = await (await conn.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (locks.HANDSHAKE, platform_id))).fetchone()
-    return bool(row and row[0])
+    return await locks.try_until_commit(conn, locks.HANDSHAKE, platform_id)
 
 
 async def add_token(conn: Conn, platform_id: int, kind: str, state: str, digest: bytes) -> int:

@@ -63,8 +63,8 @@ class EvseRow:
 
 
 @dataclass(slots=True)
-class LocationRow:
-    """One row of ``location`` with its EVSEs by uid key; ``pk`` is 0 until it is stored."""
+class ObjectRow:
+    """What the rows of ``location`` and ``tariff`` have in common."""
 
     platform_id: int
     country_code: str
@@ -79,13 +79,6 @@ class LocationRow:
     received_at: datetime
     created_at: datetime
     modified_at: datetime
-    publish: bool
-    pk: int = 0
-    pulled_hash: bytes | None = None
-    withdrawn_at: datetime | None = None
-    withdrawn_reason: str | None = None
-    evses: dict[str, EvseRow] = field(default_factory=dict)
-    dirty: bool = False
 
     @property
     def key(self) -> LocationKey:
@@ -94,32 +87,27 @@ class LocationRow:
 
 
 @dataclass(slots=True)
-class TariffRow:
-    """One row of ``tariff``."""
+class LocationRow(ObjectRow):
+    """One row of ``location`` with its EVSEs by uid key; ``pk`` is 0 until it is stored."""
 
-    platform_id: int
-    country_code: str
-    party_id: str
-    id_key: str
-    id: str
-    source_version: str
-    via: str
-    raw: bytes
-    doc: bytes
-    source_last_updated: datetime | None
-    received_at: datetime
-    created_at: datetime
-    modified_at: datetime
+    publish: bool
+    pk: int = 0
+    pulled_hash: bytes | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_reason: str | None = None
+    evses: dict[str, EvseRow] = field(default_factory=dict)
+    dirty: bool = False
+
+
+@dataclass(slots=True)
+class TariffRow(ObjectRow):
+    """One row of ``tariff``; ``pk`` is 0 until it is stored."""
+
     pk: int = 0
     pulled_hash: bytes | None = None
     withdrawn_at: datetime | None = None
     withdrawn_reason: str | None = None
     dirty: bool = False
-
-    @property
-    def key(self) -> LocationKey:
-        """What identifies it."""
-        return (self.platform_id, self.country_code, self.party_id, self.id_key)
 
 
 @dataclass(slots=True)

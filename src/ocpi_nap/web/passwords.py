@@ -27,6 +27,7 @@ def generate() -> str:
 
 
 def hash_password(password: str) -> str:
+    """What is stored of a password (argon2id)."""
     return _hasher.hash(password)
 
 

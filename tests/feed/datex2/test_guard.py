@@ -14,9 +14,9 @@ from ocpi_nap.feed.datex2.guard import Guard, NotPublishable
 from ocpi_nap.feed.datex2.sampling import OfficialSchemas, Sampler, SchemasMissing
 from ocpi_nap.feed.datex2.table import load
 from ocpi_nap.feed.datex2.xml import XmlWriter
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.store.database import Database
 from tests.feed.conftest import settled
 from tests.feed.datex2.samples import FACTS, RICH, rich

@@ -22,6 +22,7 @@ from tests.feed.datex2.support import NAMES, Schemas, forms, location, official,
 from tests.feed.test_api import to_ocpi
 from tests.intake.test_fuzz import mutate
 from tests.ocpi.test_versions import members
+from tests.versions import each
 
 OPERATORS = (
     SimulatedOperator("TUN", "Tunturi <Lataus> & Co", "https://tunturi.example"),
@@ -54,7 +55,7 @@ def everything(locations: list[Any], tariffs: list[Any], rejected: list[Any] | N
     return {name: publication(form, locations if form.rows == "location" else tariffs) for name, form in forms(rejected).items()}
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 def test_simulated_network(schemas: Schemas, version: str) -> None:
     network = Network(NetworkSpec(version, OPERATORS, locations=40, evses=200, connectors=220, tariffs=30), EPOCH)
     parties = [("FI", OPERATORS[number % 2].party_id) for number in range(40)]
@@ -138,7 +139,7 @@ def test_sample_of_the_real_service(shared: Path) -> None:
     assert published.decode() == json.dumps(expected, separators=(",", ":"), ensure_ascii=False)
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 def test_examples_of_the_specification(shared: Path, schemas: Schemas, version: str) -> None:
     """Every location and tariff that the specification prints."""
     locations, tariffs = [], []
@@ -287,7 +288,7 @@ def test_same_evse_id_twice_is_published_once(schemas: Schemas) -> None:
         )
 
 
-@pytest.mark.parametrize("version", ["2.1.1", "2.2.1", "2.3.0"])
+@each
 @given(chance=st.integers(0, 2**32), raw=members(RICH), evse=members(EVSE), price=members(TARIFF))
 @settings(
     max_examples=50, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ocpi_nap.feed.fragments import FragmentStore
+from ocpi_nap.feed.fragments.renderer import Renderer
+from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.publications import FORMS
-from ocpi_nap.feed.renderer import Renderer
 from ocpi_nap.model.register import Fact
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import put_facts

@@ -19,10 +19,10 @@ from typing import Any
 from prometheus_client import Counter
 
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.keys import key_operator
+from ocpi_nap.feed.fragments.keys import key_operator
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.fragments.tables import Reading
 from ocpi_nap.feed.pages import grouped
-from ocpi_nap.feed.tables import Reading
 from ocpi_nap.waiting import happens
 
 Found = Callable[[Form[Any], int, str], Awaitable[None]]

@@ -35,6 +35,7 @@ class Reading:
     """Paths of unknown enum values: never a reason to reject (D11)."""
 
     def issue(self, path: str, rule: str, message: str, value: Any = "") -> None:
+        """Note what is wrong at a JSON path, with a sample of the value; what is too much for one object is not noted."""
         if len(self.issues) < MOST_ISSUES:
             self.issues.append(Issue(path, rule, message, sample(value)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ocpi_nap.feed.limits import client_address
+from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.store import accounts as sql
 from ocpi_nap.store.accounts import Account, Role, Session
 from ocpi_nap.web.context import web_of
@@ -43,10 +43,6 @@ def _cookie(request: Request) -> str:
     return "__Host-session" if web_of(request).options.secure else "session"
 
 
-def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()
-
-
 def address_of(request: Request) -> str:
     """Where a request comes from: behind a trusted proxy, what that says."""
     found = client_address(request.scope, web_of(request).options.trusted_proxies)
@@ -56,13 +52,13 @@ def address_of(request: Request) -> str:
 async def current(request: Request) -> Session | None:
     """The session of the request's cookie."""
     value = request.cookies.get(_cookie(request))
-    return await sql.find_session(web_of(request).db, _digest(value)) if value else None
+    return await sql.find_session(web_of(request).db, hash_token(value)) if value else None
 
 
 async def begin(request: Request, account: Account, stage: str, target: str) -> Response:
     """Sign in (or await the second factor): a new session, the browser sent on with its cookie."""
     value, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-    await sql.add_session(web_of(request).db, _digest(value), csrf, account.id, stage, address_of(request))
+    await sql.add_session(web_of(request).db, hash_token(value), csrf, account.id, stage, address_of(request))
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(_cookie(request), value, httponly=True, samesite="lax", secure=web_of(request).options.secure, path="/")
     return response

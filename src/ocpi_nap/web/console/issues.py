@@ -44,6 +44,7 @@ async def show_groups(
 
 
 def encode_key(key: tuple[Any, ...]) -> str:
+    """The key of a page's end as text for an address."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ocpi_nap.feed.drawing import location_views
+from ocpi_nap.feed.fragments.drawing import location_views
 from ocpi_nap.feed.views import LocationView, TariffView, tariff_view
 from ocpi_nap.model.ids import fold
 from ocpi_nap.model.timestamps import format_z

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap.store import feed as changes_sql
 from ocpi_nap.store import map as sql
@@ -99,7 +98,7 @@ class Live:
             try:
                 await self.fresh(0)
                 await self._check_operators()
-            except (psycopg.Error, PoolTimeout) as error:
+            except psycopg.Error as error:
                 log.warning("the map could not read the changes: %s", error)
             if self._listeners:
                 await asyncio.sleep(_WATCHED)

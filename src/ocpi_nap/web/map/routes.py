@@ -26,11 +26,11 @@ import numpy as np
 import psycopg
 from fastapi import APIRouter
 from numpy.typing import NDArray
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from ocpi_nap.feed.http import unchanged
 from ocpi_nap.store import map as sql
 from ocpi_nap.web.context import web_of
 from ocpi_nap.web.map import details, grid, offers
@@ -118,8 +118,7 @@ def _tile_key(z: str, x: str, y: str, last: int) -> tuple[int, int, int]:
 def _cached(request: Request, content: bytes, etag: str, media_type: str) -> Response:
     """Compressed content with its ETag: 304 where the browser has it."""
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known:
+    if unchanged(request, etag):
         return Response(status_code=304, headers=headers)
     if not content:
         return Response(status_code=204, headers=headers)
@@ -130,7 +129,7 @@ async def _fresh(room: MapRoom) -> None:
     """Bring the map up to date; 503 when the database does not answer."""
     try:
         await room.live.fresh()
-    except (psycopg.Error, PoolTimeout) as error:
+    except psycopg.Error as error:
         log.warning("the map could not be read: %s", error)
         raise HTTPException(503, "the database does not answer", {"Retry-After": "5"}) from None
 
@@ -279,7 +278,7 @@ async def _location(request: Request) -> details.ShownLocation | None:
         parsed = details.parse_ref(ref) if ref else None
         if parsed is not None:
             return await details.load(web_of(request).db, room.live.environments, translator(language), language, ref=parsed)
-    except (psycopg.OperationalError, PoolTimeout):
+    except psycopg.OperationalError:
         raise HTTPException(503, "the database does not answer", {"Retry-After": "5"}) from None
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any
 
@@ -11,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ocpi_nap.ocpi.tokens import hash_token
 from ocpi_nap.store import accounts
 from ocpi_nap.store import requests as sql
 from ocpi_nap.web.console.guard import address_of
@@ -109,14 +109,10 @@ async def send(request: Request) -> Response:
     ]
     while True:
         reference = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(2))
-        if await sql.add_request(web.db, reference, _digest(secret), answers.company, answers.contact, answers.record, *sealed):
+        if await sql.add_request(web.db, reference, hash_token(secret), answers.company, answers.contact, answers.record, *sealed):
             break
     await accounts.note_act(web.db, answers.contact["email"], "asked to be connected", reference, address_of(request))
     return RedirectResponse(f"/onboarding/status/{secret}", status_code=303)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
 
 
 @router.post("/check")
@@ -134,7 +130,7 @@ async def check(request: Request) -> Response:
 async def status(request: Request, secret: str) -> Response:
     """What became of a request, for whoever has the link."""
     web = web_of(request)
-    found = await sql.request_by_link(web.db, _digest(secret))
+    found = await sql.request_by_link(web.db, hash_token(secret))
     if found is None:
         raise HTTPException(404)
     states: list[Any] = [p for p in await web.registry.platforms() if p.name in found.platforms]

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from ocpi_nap.feed.editions import Edition, described
-from ocpi_nap.feed.reader import FeedReader
+from ocpi_nap.feed.editions.edition import Edition, described
+from ocpi_nap.feed.editions.whole import WholeFeed
+from ocpi_nap.feed.fragments.reader import FeedReader
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.render import LOCATIONS
-from ocpi_nap.feed.renderer import Renderer
-from ocpi_nap.feed.whole import WholeFeed
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +47,14 @@ class BulkFeed(WholeFeed):
         self._seconds = seconds
 
     def due(self, edition: Edition) -> bool:
+        """When it is old enough, and the locations that it would show are not held back."""
         if time.time() - edition.built_at < self._seconds:
             return False
         locations = described(self._folder, LOCATIONS.name)
         return locations is None or locations.held is None
 
     def rest(self, edition: Edition) -> float:
+        """None: `due` lets enough time pass."""
         return 0.0
 
 
@@ -73,19 +76,12 @@ class BulkBuilder:
                 if payload and payload.split(" ")[0] == self._filling():
                     asked.set()
 
-        watcher, ending = asyncio.create_task(watch()), asyncio.create_task(stop.wait())
-        try:
+        async with meanwhile(watch()):
             while not stop.is_set():
-                wanted = asyncio.create_task(asked.wait())
-                await asyncio.wait({wanted, ending}, return_when=asyncio.FIRST_COMPLETED)
-                wanted.cancel()
+                await happens(asked, stop, within=None)
                 if asked.is_set():
                     asked.clear()
                     await self.build()
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
 
     def _filling(self) -> str:
         with self._renderer.store.reading() as reading:
@@ -100,7 +96,7 @@ class BulkBuilder:
             return
         if last is not None and (last.filling, last.revision) == (state.filling, state.revisions.get(LOCATIONS.name)):
             return
-        command = [sys.executable, "-m", "ocpi_nap.feed.bulk", str(self._fragments), str(self._snapshots)]
+        command = [sys.executable, "-m", "ocpi_nap.feed.editions.bulk", str(self._fragments), str(self._snapshots)]
         process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             _, errors = await process.communicate()

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-log = logging.getLogger(__name__)
-
 READER = ("digitraffic", "digitrafficPassword")
 """The documented reader account (contract section 7); anonymous clients are readers too."""
 _PATIENCE = 15.0
-_PAUSE = 1.0
 
 
 class BrokerError(RuntimeError):
@@ -59,7 +54,9 @@ def _die_with_parent() -> None:
 
 
 class EmbeddedBroker:
-    """Context manager around one NATS server, which is started again when it ends by itself; ``port`` 0 takes a free one."""
+    """Context manager around one NATS server; ``port`` 0 takes a free one."""
+
+    name = "embedded MQTT broker"
 
     def __init__(self, data_dir: Path, *, host: str = "127.0.0.1", port: int = 1883) -> None:
         self._folder = data_dir.expanduser().resolve() / "nats"
@@ -67,8 +64,6 @@ class EmbeddedBroker:
         self.port = port
         self._password = ""
         self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     @property
     def pid(self) -> int:
@@ -96,7 +91,6 @@ class EmbeddedBroker:
         config.chmod(0o600)
         self._process = self._start()
         self._await_ready()
-        self._watcher.start()
         return self
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -104,26 +98,23 @@ class EmbeddedBroker:
             command = [binary(), "-c", str(self._folder / "nats.json")]
             return subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_die_with_parent)
 
-    def _watch(self) -> None:
-        """Start it again when it ends by itself."""
-        assert self._process is not None
-        while True:
-            status = self._process.wait()
-            if self._stopping.wait(_PAUSE):
-                return
-            log.error("the MQTT broker ended by itself (exit status %s) and is started again", status)
-            self._process = self._start()
-            if self._stopping.is_set():
-                self._process.terminate()
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start it again after its process has ended by itself."""
+        self._process = self._start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process is not None
-        self._stopping.set()
         self._process.terminate()
-        self._watcher.join(10)
-        if self._watcher.is_alive():
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-            self._watcher.join()
+            self._process.wait()
 
     def _secret(self) -> str:
         path = self._folder / "publisher.password"

@@ -20,8 +20,8 @@ from fastapi import APIRouter, Header, Query, Request
 from prometheus_client import Counter, Gauge
 from starlette.responses import Response
 
-from ocpi_nap.feed.changes import GONE, Area, Operators
-from ocpi_nap.feed.filters import Filter, read_filter
+from ocpi_nap.feed.events.changes import GONE, Area, Operators
+from ocpi_nap.feed.events.filters import Filter, read_filter
 from ocpi_nap.feed.http import plain
 from ocpi_nap.feed.parameters import BadParameter, read_cursor
 from ocpi_nap.feed.schema import ALWAYS, HEADERS, TEXT, WRONG, Answers
@@ -29,7 +29,7 @@ from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.events import Event
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -162,21 +162,14 @@ class Hub:
 
     async def _run(self) -> None:
         changed = asyncio.Event()
-        watcher = asyncio.create_task(self._watch(changed))
         beat = time.monotonic()
-        try:
+        async with meanwhile(self._db.wake(changed, "event")):
             while True:
                 try:
                     beat = await self._step(changed, beat)
                 except psycopg.Error as error:
                     log.warning("reading events was interrupted: %s", error)
                     await asyncio.sleep(1)
-        finally:
-            watcher.cancel()
-
-    async def _watch(self, changed: asyncio.Event) -> None:
-        async for _ in self._db.listen("event"):
-            changed.set()
 
     async def _step(self, changed: asyncio.Event, beat: float) -> float:
         if not self._ready.is_set():

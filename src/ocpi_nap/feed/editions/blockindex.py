@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
-from ocpi_nap.feed.segments import AROUND_GZIP, GZIP_BEGIN, Segment
+from ocpi_nap.feed.editions.segments import AROUND_GZIP, GZIP_BEGIN, Segment
 
 _LAYOUT = b"ocpi-nap blocks 1\n"
 _RECORD = struct.Struct(">Q?IqIII20sIIII")
@@ -63,6 +63,7 @@ class IndexWriter:
         self._file.write(data)
 
     def add(self, kept: Kept) -> None:
+        """Append what stands next in the edition; its places follow from the order."""
         serial, lead, rows, latest, segment = kept[:5]
         self._write(_RECORD.pack(serial, lead, rows, latest, *segment))
 

@@ -14,15 +14,14 @@ from typing import Any
 import msgspec
 from prometheus_client import Gauge
 
-from ocpi_nap.feed.leader import Leader
-from ocpi_nap.feed.pace import gather
+from ocpi_nap.feed.events.leader import Leader
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import ChangeRow, Event, Head, JudgedLocation, PublicLocation
 from ocpi_nap.store.feed import HIDDEN_STATUSES
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import coalesce, happens
 
 _WRITTEN_AT = Gauge("ocpi_nap_events_written_at", "Unix time when events of all that was committed were written",
                     multiprocess_mode="livemax")  # fmt: skip
@@ -158,7 +157,7 @@ def _told(row: ChangeRow, told: dict[int, PublicLocation]) -> bool:
     return place is not None and any(seen is not None and includes(seen, row.xid) for _, seen in place.evses.values())
 
 
-class Teller(Leader):
+class EventLogWriter(Leader):
     """Writes the event log, on one node at a time."""
 
     def __init__(self, db: Database, *, publish_environments: tuple[str, ...] = ("production", "test")) -> None:
@@ -170,12 +169,13 @@ class Teller(Leader):
         """Snapshots in which such looks told tariffs: changes of theirs that these include are told."""
 
     async def work(self, conn: Conn, stop: asyncio.Event) -> None:
-        """Tell what changed, a batch at a time."""
+        """Tell what changed, a batch at a time; each turn begins with a look at operators and platforms."""
+        self._registry_seen = None
         while not stop.is_set():
             self.changed.clear()
             began = time.monotonic()
             if await self._batch(conn):
-                await gather(time.monotonic() - began)
+                await coalesce(time.monotonic() - began)
                 continue
             await happens(self.changed, within=1)
 
@@ -187,10 +187,10 @@ class Teller(Leader):
 
     async def _batch(self, conn: Conn) -> bool:
         """One step; False when nothing was to do."""
-        head = await sql.head(conn)
-        if not head.started:
+        if self._registry_seen is None:
             await self._registry(conn, None)
             return True
+        head = await sql.head(conn)
         rows = await sql.next_changes(conn, (head.xid, head.id), _BATCH)
         if not rows:
             _WRITTEN_AT.set(time.time())
@@ -206,7 +206,7 @@ class Teller(Leader):
 
     def _unseen(self, row: ChangeRow) -> bool:
         """Whether operators or platforms changed after they were looked at: platforms that are onboarded together cost one look."""
-        return row.kind == "registry" and (self._registry_seen is None or not includes(self._registry_seen, row.xid))
+        return row.kind == "registry" and not includes(self._registry_seen or "0:0:", row.xid)
 
     def _untold(self, row: ChangeRow) -> bool:
         """Whether a change of a tariff is still to be told."""
@@ -225,7 +225,7 @@ class Teller(Leader):
             told = await sql.told_locations(conn, sorted({row.location_pk for row in rows if row.location_pk is not None}))
             looks = {row.location_pk for row in rows if row.location_pk is not None and _needs_look(row, told)}
             described = {row.location_pk for row in rows if row.kind in ("location", "location-new") and not _told(row, told)}
-            judged = await sql.judged_locations(conn, self._environments, sorted(looks)) if looks else {}
+            judged = await sql.judged_locations(conn, sorted(looks)) if looks else {}
             draft = Draft(told, judged, snapshot)
             tariffs = await self._tariffs(conn, sorted({row.tariff_pk or 0 for row in rows if self._untold(row)}))
             for row in rows:
@@ -249,7 +249,7 @@ class Teller(Leader):
         """Events of tariffs; what was told of them is brought up to date."""
         if not pks:
             return {}
-        told, judged = await sql.told_tariffs(conn, pks), await sql.judged_tariffs(conn, self._environments, pks)
+        told, judged = await sql.told_tariffs(conn, pks), await sql.judged_tariffs(conn, pks)
         events: dict[int, list[Event]] = {}
         shown: dict[int, tuple[str, str, str]] = {}
         hidden: list[int] = []
@@ -267,25 +267,24 @@ class Teller(Leader):
         return events
 
     async def _registry(self, conn: Conn, row: ChangeRow | None) -> None:
-        """Operators or platforms changed (or the log begins): look at whatever that shows or hides.
+        """Operators or platforms changed, or the writer begins: tell whatever that shows or hides.
 
         In transactions of their own: each tells the difference to what was told, so after a crash the rest follows. What goes is
         told before what comes: the same operator may have moved to another platform.
         """
         seen = await sql.snapshot(conn)
-        told, now = await sql.operators(conn, self._environments)
-        changed = [key for key, digest in now.items() if key in told and told[key] != digest]
-        going, coming = await sql.affected(conn, self._environments, "location", changed)
+        changes = await sql.changed_operators(conn, self._environments)
+        await sql.begin_operators(conn, changes)
+        going, coming = await sql.affected(conn, "location", changes)
         for part in (*_parts(going), *_parts(coming)):
             async with conn.transaction():
                 await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 head, snapshot = await sql.head(conn), await sql.snapshot(conn)
-                judged = await sql.judged_locations(conn, self._environments, part)
-                draft = Draft(await sql.told_locations(conn, part), judged, snapshot)
+                draft = Draft(await sql.told_locations(conn, part), await sql.judged_locations(conn, part), snapshot)
                 for pk in part:
                     draft.location(pk, described=True)
                 await self._finish(conn, head, draft)
-        going, coming = await sql.affected(conn, self._environments, "tariff", None)
+        going, coming = await sql.affected(conn, "tariff", changes)
         for part in (*_parts(going), *_parts(coming)):
             async with conn.transaction():
                 await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -296,9 +295,12 @@ class Teller(Leader):
             self._tariffs_seen |= dict.fromkeys(events, snapshot)
         async with conn.transaction():
             head = await sql.head(conn)
+            if row is not None:
+                head.xid, head.id = row.xid, row.id
+            elif not head.started:
+                head.xid, head.id = int(seen.split(":")[0]), 0
             head.started = True
-            head.xid, head.id = (int(seen.split(":")[0]), 0) if row is None else (row.xid, row.id)
-            await sql.tell_operators(conn, now)
+            await sql.end_operators(conn, changes)
             await sql.advance(conn, head)
         self._registry_seen = seen
 

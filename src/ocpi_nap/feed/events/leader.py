@@ -9,8 +9,9 @@ from abc import ABC, abstractmethod
 
 import psycopg
 
+from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,7 @@ class Leader(ABC):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; without the database, or what else is needed, wait for it."""
-        watcher = asyncio.create_task(self._watch())
-        try:
+        async with meanwhile(self.db.wake(self.changed, self._channel)):
             while not stop.is_set():
                 try:
                     await self._lead(stop)
@@ -43,26 +43,13 @@ class Leader(ABC):
                 except Exception:
                     log.exception("%s failed", self._what)
                 await happens(stop, within=1)
-        finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
 
     def _say(self, reason: str) -> None:
         if reason != self._said or time.monotonic() - self._said_at >= _AGAIN:
             log.warning("%s was interrupted: %s", self._what, reason)
             self._said, self._said_at = reason, time.monotonic()
 
-    async def _watch(self) -> None:
-        async for _ in self.db.listen(self._channel):
-            self.changed.set()
-
     async def _lead(self, stop: asyncio.Event) -> None:
-        async with self.db.connection() as conn:
-            row = await (await conn.execute("SELECT pg_try_advisory_lock(%s)", (self._lock,))).fetchone()
-            if not row or not row[0]:
-                return
-            try:
+        async with self.db.connection() as conn, locks.held(conn, self._lock, wait=False) as leading:
+            if leading:
                 await self.work(conn, stop)
-            finally:
-                if not conn.closed:
-                    await conn.execute("SELECT pg_advisory_unlock(%s)", (self._lock,))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-from ocpi_nap.feed.broker import address
+from starlette.types import Receive, Scope, Send
+
+from ocpi_nap.feed.events.broker import address
 from ocpi_nap.feed.limits import Counts, Limits, client_key
 from ocpi_nap.store.database import Database
 
 log = logging.getLogger(__name__)
 
-Message = MutableMapping[str, Any]
 _PROTOCOLS = ("mqtt", "mqttv3.1")
 _CHUNK = 65536
 
@@ -32,13 +31,11 @@ class MqttRelay:
         self._most, self._limits = connections_per_minute, limits
         self._counts = Counts(db, "mqtt", 60) if connections_per_minute else None
 
-    def _too_many(self, scope: MutableMapping[str, Any]) -> bool:
+    def _too_many(self, scope: Scope) -> bool:
         client = client_key(scope, self._limits) if self._counts is not None else None
         return self._counts is not None and client is not None and self._counts.add(client) > self._most
 
-    async def __call__(
-        self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one connection until either side ends it."""
         await receive()
         if scope["path"].rstrip("/") != "/mqtt":
@@ -71,7 +68,7 @@ class MqttRelay:
                 await send({"type": "websocket.close", "code": 1000})
 
 
-async def _up(receive: Callable[[], Awaitable[Message]], writer: asyncio.StreamWriter) -> bool:
+async def _up(receive: Receive, writer: asyncio.StreamWriter) -> bool:
     """Client to broker; True when the client left, False when it sent text, which MQTT does not know."""
     while True:
         message = await receive()
@@ -84,7 +81,7 @@ async def _up(receive: Callable[[], Awaitable[Message]], writer: asyncio.StreamW
         await writer.drain()
 
 
-async def _down(reader: asyncio.StreamReader, send: Callable[[Message], Awaitable[None]]) -> None:
+async def _down(reader: asyncio.StreamReader, send: Send) -> None:
     """Broker to client."""
     while data := await reader.read(_CHUNK):
         await send({"type": "websocket.send", "bytes": data})

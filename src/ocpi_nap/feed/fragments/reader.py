@@ -12,10 +12,9 @@ from pathlib import Path
 import lmdb
 import psycopg
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.tables import Reading
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.fragments.tables import Reading
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 
@@ -51,6 +50,7 @@ class FeedReader:
         self._resigned_until = 0.0
 
     def close(self) -> None:
+        """Close the store, if it was opened."""
         if self._store is not None:
             self._store.close()
 
@@ -65,7 +65,7 @@ class FeedReader:
         """Tell the processes that listen; a database that is away cannot."""
         try:
             await self._db.notify(channel, payload)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             log.warning("nobody could be asked: %s", error)
 
     async def sync(self) -> None:
@@ -92,7 +92,7 @@ class FeedReader:
             async with asyncio.timeout(self._patience if self._shown else _FIRST_PATIENCE):
                 try:
                     await self._reach(await sql.newest(self._db, readable=began < self._resigned_until))
-                except (psycopg.Error, PoolTimeout) as error:
+                except psycopg.Error as error:
                     log.warning("the database could not be asked for news: %s", error)
         self._shown = self._position() is not None
         if not self._shown:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ocpi_nap.feed.editions import Edition, described
+from ocpi_nap.feed.editions.edition import Edition, described
+from ocpi_nap.feed.editions.snapshots import CHANNEL
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.reader import FeedReader, NotReady
-from ocpi_nap.feed.snapshots import CHANNEL
+from ocpi_nap.feed.fragments.reader import FeedReader, NotReady
 
 CHEAP_SECONDS = 0.5
 """An edition that took no more CPU time is made again when somebody asks for it after a change; others when it is time."""

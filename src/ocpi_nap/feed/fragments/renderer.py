@@ -17,21 +17,20 @@ import lmdb
 import msgspec
 import psycopg
 from prometheus_client import Counter, Gauge
-from psycopg_pool import PoolTimeout
 
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
-from ocpi_nap.feed.batch import Batch, Rendered
-from ocpi_nap.feed.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.fragments import FragmentStore, identity
-from ocpi_nap.feed.keys import party_prefix
-from ocpi_nap.feed.pace import rest
-from ocpi_nap.feed.tables import State
+from ocpi_nap.feed.fragments.batch import Batch, Rendered
+from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff, location_views, tariff_key, tariff_name
+from ocpi_nap.feed.fragments.keys import party_prefix
+from ocpi_nap.feed.fragments.store import FragmentStore, identity
+from ocpi_nap.feed.fragments.tables import State
 from ocpi_nap.feed.views import TariffView, tariff_view
+from ocpi_nap.model.timestamps import to_micros
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
-from ocpi_nap.waiting import happens
+from ocpi_nap.waiting import happens, meanwhile, rest
 
 log = logging.getLogger(__name__)
 
@@ -61,41 +60,29 @@ class Renderer:
         self._ready = False
         self._checked = 0.0
         self._turn = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._wanted = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Render until told to stop; without the database it waits for it."""
-        watcher = asyncio.create_task(self._watch())
-        ending = asyncio.create_task(self._end(stop))
-        try:
+        news, wanted = asyncio.Event(), asyncio.Event()
+        async with meanwhile(self._watch(news, wanted)):
             while not stop.is_set():
-                self._news.clear()
-                self._wanted.clear()
+                news.clear()
+                wanted.clear()
                 began = time.monotonic()
                 try:
                     await self.catch_up()
-                except (psycopg.Error, PoolTimeout, OSError) as error:
+                except (psycopg.Error, OSError) as error:
                     log.warning("rendering was interrupted: %s", error)
                 except lmdb.Error:
                     log.exception("the fragments could not be written")
-                await rest(time.monotonic() - began, self._wanted)
-                await happens(self._news, within=1)
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
+                await rest(time.monotonic() - began, wanted, stop)
+                await happens(news, stop, within=1)
 
-    async def _watch(self) -> None:
+    async def _watch(self, news: asyncio.Event, wanted: asyncio.Event) -> None:
         async for payload in self._db.listen("feed"):
-            self._news.set()
+            news.set()
             if payload == sql.WANTED:
-                self._wanted.set()
-
-    async def _end(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self._news.set()
-        self._wanted.set()
+                wanted.set()
 
     async def catch_up(self) -> None:
         """Return when everything that was committed before the call is rendered; what comes meanwhile does not keep it up."""
@@ -167,7 +154,7 @@ class Renderer:
             batch.state.position, batch.state.confirmed = position, began
             self._put_parties(batch, parties)
             if changed_at is not None:
-                batch.raise_floor(micros(changed_at), names)
+                batch.raise_floor(to_micros(changed_at), names)
         if state.generation:
             self.store.remove_generation(state.generation)
         log.info("%d rows rendered in %.1f s", count, time.time() - began)
@@ -192,7 +179,7 @@ class Renderer:
             if parties is not None:
                 self._put_parties(batch, parties)
             if changed_at is not None:
-                batch.raise_floor(micros(changed_at), [form.name for form in self.forms])
+                batch.raise_floor(to_micros(changed_at), [form.name for form in self.forms])
 
     async def _apply_parties(self, parties: list[tuple[Any, ...]]) -> None:
         """Render the rows of the operators that changed: their names and whether they are published are in the fragments."""

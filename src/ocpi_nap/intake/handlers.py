@@ -15,8 +15,8 @@ from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
 log = logging.getLogger(__name__)
 
 
-class RegistryWork:
-    """Implements intake.jobs.Work. A platform that is gone meanwhile, or cannot be reached, is logged and no failure of the job."""
+class RegistryJobHandlers:
+    """Implements intake.jobs.JobHandlers. A platform that is gone meanwhile, or cannot be reached, is logged and no failure of the job."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

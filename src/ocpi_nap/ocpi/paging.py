@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -19,7 +18,7 @@ from ocpi_nap.model import timestamps
 from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi import net
 from ocpi_nap.ocpi.client import Answer, HttpFailure, OcpiClient, OcpiFailure, Peer, PeerError, RefusedUrl
-from ocpi_nap.ocpi.links import next_link
+from ocpi_nap.ocpi.links import next_link, with_query
 
 _RETRIES = 3
 _PATIENCE = 8
@@ -76,7 +75,12 @@ class Crawler:
         self._limit: int | None = settings.page_size if settings.send_paging_parameters else None
         self._ends_at = time.monotonic() + 60 * settings.crawl_minutes
         self._totals_like_pages = 0
+        self._asked: set[str] = set()
         self._dead_links: set[str] = set()
+        self._broken_link: CrawlFailed | None = None
+        self._seen: set[bytes] = set()
+        self._barren = 0
+        """Pages in a row that brought nothing new."""
         self.total: int | None = None
         """The last X-Total-Count, unless it only counts pages."""
         self.unstable = False
@@ -89,49 +93,24 @@ class Crawler:
 
     async def pages(self) -> AsyncIterator[Page]:
         """All pages in order, the next one on its way meanwhile; raises CrawlFailed when one cannot be had or the count does not
-        fit (R126)."""
+        fit (R126). Once."""
         url, linked = self._start_url(0), False
-        asked: set[str] = set()
-        seen: set[bytes] = set()
-        barren = 0
-        broken_link: CrawlFailed | None = None
         coming = self._ask(url, first=True)
         try:
             while True:
-                asked.add(url)
                 try:
                     answer = await coming
                 except CrawlFailed as error:
-                    if not linked and error.refused and self.number and self.total is not None and self.received >= self.total:
-                        break  # we asked for more than the total, and there is none
-                    by_offset = self._start_url(self.received)
-                    if not linked or error.http_status == 401 or by_offset in asked:
-                        raise
-                    broken_link = error
-                    self._dead_links.add(url)
-                    url, linked = by_offset, False  # a Link that fails: the offset may work (field lessons 7)
+                    way_round = self._way_round(error, url, linked=linked)
+                    if way_round is None:
+                        break
+                    url, linked = way_round, False
                     coming = self._ask(url, past_end=True)
                     continue
                 if answer is None:
                     break
-                self.number += 1
-                items = _items(answer)
-                fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in seen]
-                seen.update(digest for _, digest in fresh)
-                self.received += len(fresh)
-                if self.received > MOST_OBJECTS:
-                    raise CrawlFailed(f"more than {MOST_OBJECTS} objects")
-                self._count(answer, len(items))
-                barren = 0 if fresh else barren + 1
-                failed: CrawlFailed | None = None
-                following = None
-                try:
-                    following = self._following(answer, items, barren, asked)
-                    if following is not None and self.number >= self._settings.max_pages:
-                        raise CrawlFailed(f"more than {self._settings.max_pages} pages")
-                except CrawlFailed as error:
-                    failed = error
-                if following is not None and failed is None:
+                fresh, following, failed = self._read(answer)
+                if following is not None:
                     url, linked = following
                     coming = self._ask(url, past_end=not linked)
                 if fresh:
@@ -142,15 +121,46 @@ class Crawler:
                     break
         finally:
             coming.cancel()
-        if self.total is None and broken_link is not None:
-            raise broken_link
+        if self.total is None and self._broken_link is not None:
+            raise self._broken_link
         if self.total is not None and self.received < self.total:
             raise CrawlFailed(f"only {self.received} of {self.total} objects came")
 
     def _ask(self, url: str, *, first: bool = False, past_end: bool = False) -> asyncio.Task[Answer | None]:
+        self._asked.add(url)
         task = asyncio.create_task(self._fetch(url, first=first, past_end=past_end))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a page that nobody waits for any more
         return task
+
+    def _way_round(self, error: CrawlFailed, url: str, *, linked: bool) -> str | None:
+        """Where to go on after a page that cannot be had, None at the end of the list; raises the error where there is no way."""
+        if not linked and error.refused and self.number and self.total is not None and self.received >= self.total:
+            return None  # we asked for more than the total, and there is none
+        by_offset = self._start_url(self.received)
+        if not linked or error.http_status == 401 or by_offset in self._asked:
+            raise error
+        self._broken_link = error
+        self._dead_links.add(url)
+        return by_offset  # a Link that fails: the offset may work (field lessons 7)
+
+    def _read(self, answer: Answer) -> tuple[list[tuple[bytes, bytes]], tuple[str, bool] | None, CrawlFailed | None]:
+        """The objects of a page that came for the first time, what follows it (`_following`), and why nothing can."""
+        self.number += 1
+        items = _items(answer)
+        fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in self._seen]
+        self._seen.update(digest for _, digest in fresh)
+        self.received += len(fresh)
+        if self.received > MOST_OBJECTS:
+            raise CrawlFailed(f"more than {MOST_OBJECTS} objects")
+        self._count(answer, len(items))
+        self._barren = 0 if fresh else self._barren + 1
+        try:
+            following = self._following(answer, len(items))
+        except CrawlFailed as error:
+            return fresh, None, error
+        if following is not None and self.number >= self._settings.max_pages:
+            return fresh, None, CrawlFailed(f"more than {self._settings.max_pages} pages")
+        return fresh, following, None
 
     def _count(self, answer: Answer, arrived: int) -> None:
         """The total that the page tells: the last one counts, one that shrinks is noted, and page counts are none (R119, R126, I-48)."""
@@ -166,11 +176,11 @@ class Crawler:
         self.unstable = self.unstable or (self.total is not None and total < self.total)
         self.total = total
 
-    def _following(self, answer: Answer, items: list[bytes], barren: int, asked: set[str]) -> tuple[str, bool] | None:
+    def _following(self, answer: Answer, arrived: int) -> tuple[str, bool] | None:
         """The next URL and whether a Link gave it; None at the end."""
         link = next_link(answer.headers.getall("Link", []))
         if link is not None:
-            if barren >= 2:
+            if self._barren >= 2:
                 raise CrawlFailed("pages without anything new that point to further pages")
             try:
                 url = net.follow(answer.url, link, self._peer.hosts)
@@ -180,14 +190,14 @@ class Crawler:
                 raise CrawlFailed(f"the next page is not followed: {error}") from None
             if url in self._dead_links:
                 url = ""
-            if url in asked:
+            if url in self._asked:
                 raise CrawlFailed("the next page is one that was read already")
             if url:
                 return url, True
-        if barren or not self._more(answer, len(items)):
+        if self._barren or not self._more(answer, arrived):
             return None
         url = self._start_url(self.received)
-        return None if url in asked else (url, False)
+        return None if url in self._asked else (url, False)
 
     def _more(self, answer: Answer, arrived: int) -> bool:
         """Without a Link: by the total; where there is none, or it counts the page, after a full page (R116)."""
@@ -199,16 +209,14 @@ class Crawler:
 
     def _start_url(self, offset: int) -> str:
         """The endpoint with our parameters, its own query kept (R112)."""
-        parameters: list[tuple[str, str]] = []
+        parameters: dict[str, str | int] = {}
         if self._date_from is not None:
-            parameters.append(("date_from", f"{self._date_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"))
+            parameters["date_from"] = f"{self._date_from.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         if self._settings.send_paging_parameters or offset:
-            parameters.append(("offset", str(offset)))
+            parameters["offset"] = offset
             if self._limit is not None:
-                parameters.append(("limit", str(max(1, self._limit))))
-        parts = urlsplit(self._url)
-        query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+                parameters["limit"] = max(1, self._limit)
+        return with_query(self._url, parameters)
 
     async def _fetch(self, url: str, *, first: bool, past_end: bool) -> Answer | None:
         """One page with the retry policy (R129); None when an offset of ours lies past the end (I-56)."""

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import zstandard
 from isal import isal_zlib
 
-from ocpi_nap.feed import crc
-from ocpi_nap.feed.pages import etag
+from ocpi_nap.feed.editions import crc
+from ocpi_nap.feed.http import etag
 
 CHUNK = 1 << 20
 """Bytes that are compressed, copied, read and sent at once."""

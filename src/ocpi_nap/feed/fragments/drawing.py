@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
-from ocpi_nap.feed.batch import Rendered
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import feed_key
-from ocpi_nap.feed.places import NOWHERE, to_e7
+from ocpi_nap.feed.fragments.batch import Rendered
+from ocpi_nap.feed.fragments.coordinates import NOWHERE, to_e7
+from ocpi_nap.feed.fragments.keys import feed_key
 from ocpi_nap.feed.views import LocationView, TariffView, location_view, tariff_view
+from ocpi_nap.model.timestamps import to_micros
 from ocpi_nap.store import feed as sql
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.register import facts_of
@@ -23,13 +23,6 @@ R = TypeVar("R", sql.FeedLocation, sql.FeedTariff)
 V = TypeVar("V", LocationView, TariffView)
 
 _FAILED = Counter("ocpi_nap_fragments_failed_total", "Fragments that could not be made: their rows are not in the publication", ["form"])
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 async def location_views(
@@ -95,8 +88,8 @@ def _drawn(form: Form[Any], view: LocationView | TariffView) -> bytes | None:
 def draw_location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] | None) -> Rendered:
     """A location's fragments; ``tariffs``: names of those that they show, None: as before."""
     row = view.row
-    moment, described = micros(view.modified_at), micros(view.dated(view.modified_at))
-    priced = max(described, *(micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
+    moment, described = to_micros(view.modified_at), to_micros(view.dated(view.modified_at))
+    priced = max(described, *(to_micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
     fragments = [(form, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
     point = view.doc.coordinates
     place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
@@ -106,5 +99,5 @@ def draw_location(view: LocationView, forms: list[Form[Any]], tariffs: list[byte
 def draw_tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:
     """A tariff\'s fragments."""
     row = view.row
-    fragments = [(form, micros(row.modified_at), _drawn(form, view)) for form in forms]
+    fragments = [(form, to_micros(row.modified_at), _drawn(form, view)) for form in forms]
     return Rendered("tariff", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments)

@@ -12,11 +12,12 @@ from typing import Any
 import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Send
 
-from ocpi_nap.feed.editions import Edition
-from ocpi_nap.feed.http import Send, listed, unchanged, weights
-from ocpi_nap.feed.pages import from_micros, http_date
-from ocpi_nap.feed.segments import CHUNK
+from ocpi_nap.feed.editions.edition import Edition
+from ocpi_nap.feed.editions.segments import CHUNK
+from ocpi_nap.feed.http import http_date, listed, unchanged, weights
+from ocpi_nap.model.timestamps import from_micros
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _PREFERRED = ("zstd", "gzip")

@@ -1,6 +1,6 @@
 """All locations as a table for GIS and analysis: GeoParquet, FlatGeobuf and CSV, one row a location, made from the fragments.
 
-Run as `python -m ocpi_nap.feed.bulk FRAGMENTS SNAPSHOTS`: a process of its own, so that Arrow and GDAL give their memory back.
+Run as `python -m ocpi_nap.feed.editions.bulk FRAGMENTS SNAPSHOTS`: a process of its own, so that Arrow and GDAL give their memory back.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import pyarrow.parquet as pq
 from pyarrow.csv import WriteOptions, write_csv
 from pyogrio import set_gdal_config_options, write_arrow
 
-from ocpi_nap.feed.bulkfeed import FORMATS, edition_name
-from ocpi_nap.feed.editions import Edition, describe
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.pages import etag
+from ocpi_nap.feed.editions.bulkfeed import FORMATS, edition_name
+from ocpi_nap.feed.editions.edition import Edition, describe
+from ocpi_nap.feed.editions.segments import EditionWriter
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.fragments.tables import Reading
+from ocpi_nap.feed.http import etag
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
-from ocpi_nap.feed.segments import EditionWriter
-from ocpi_nap.feed.tables import Reading
 
 _AT_ONCE = 5000
 """Rows of a batch: bounds the memory."""

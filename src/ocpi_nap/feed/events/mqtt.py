@@ -24,14 +24,14 @@ from gmqtt.mqtt.constants import MQTTv311
 from gmqtt.storage import PersistentStorage
 from prometheus_client import Counter, Gauge
 
-from ocpi_nap.feed.broker import address
-from ocpi_nap.feed.leader import Leader
-from ocpi_nap.feed.pace import gather
-from ocpi_nap.feed.shown import Shown, present, shown
+from ocpi_nap.feed.events.broker import address
+from ocpi_nap.feed.events.leader import Leader
+from ocpi_nap.feed.events.objects import Shown, present, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events, locks
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.events import Event
+from ocpi_nap.waiting import coalesce, happens
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Publisher(Leader):
                 raise BrokerAway("the connection to the MQTT broker broke")
             if not found:
                 _PUBLISHED_AT.set(time.time())
-                await self._idle(link, stop)
+                await happens(self.changed, link.broken, stop, within=1)
                 continue
             await self._publish(link, found)
             await link.acknowledged()
@@ -152,7 +152,7 @@ class Publisher(Leader):
             await events.store_read(conn, READER, position)
             if len(found) < _BATCH:
                 _PUBLISHED_AT.set(time.time())
-            await gather(time.monotonic() - began)
+            await coalesce(time.monotonic() - began)
 
     async def _resume(self, conn: Conn, link: _Link) -> int:
         """The event to go on after. In place of events that are kept no more, what there is now is published."""
@@ -166,12 +166,6 @@ class Publisher(Leader):
             await link.acknowledged()
         await events.store_read(conn, READER, last)
         return last
-
-    async def _idle(self, link: _Link, stop: asyncio.Event) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (self.changed, link.broken, stop)]
-        await asyncio.wait(waits, timeout=1, return_when=asyncio.FIRST_COMPLETED)
-        for task in waits:
-            task.cancel()
 
     async def _publish(self, link: _Link, found: list[Event]) -> None:
         objects = await shown(self.db, self._environments, found) if self._objects else {}

@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 import msgspec
 from prometheus_client import Counter, Gauge
 
-from ocpi_nap.feed.blockindex import BlockIndex, IndexWriter, Kept
-from ocpi_nap.feed.editions import Edition, Held, describe, described
+from ocpi_nap.feed.editions.blockindex import BlockIndex, IndexWriter, Kept
+from ocpi_nap.feed.editions.edition import Edition, Held, describe, described
+from ocpi_nap.feed.editions.segments import NOTHING, EditionWriter, Spoilt
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.fragments import FragmentStore
-from ocpi_nap.feed.keys import key_operator
-from ocpi_nap.feed.pages import from_micros
-from ocpi_nap.feed.segments import NOTHING, EditionWriter, Spoilt
-from ocpi_nap.feed.tables import Block, Reading
+from ocpi_nap.feed.fragments.keys import key_operator
+from ocpi_nap.feed.fragments.store import FragmentStore
+from ocpi_nap.feed.fragments.tables import Block, Reading
+from ocpi_nap.model.timestamps import from_micros
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class _Survey:
     """Those that have published rows."""
 
 
-class Press:
+class EditionMaker:
     """Makes editions, in a thread."""
 
     def __init__(self, store: FragmentStore, folder: Path) -> None:

@@ -10,9 +10,9 @@ import msgspec
 import zstandard
 
 from ocpi_nap.feed.forms import Form
-from ocpi_nap.feed.keys import AFTER_ALL, KINDS, LONGEST, NUMBER, Kind, key_party, row_number
-from ocpi_nap.feed.places import NOWHERE
-from ocpi_nap.feed.tables import HEAD, HIDDEN, LOG_KEPT, PACKED, PLAIN, RowRecord, State, decode_row, encode_row
+from ocpi_nap.feed.fragments.coordinates import NOWHERE
+from ocpi_nap.feed.fragments.keys import AFTER_ALL, KINDS, LONGEST, NUMBER, Kind, key_party, row_number
+from ocpi_nap.feed.fragments.tables import HEAD, HIDDEN, LOG_KEPT, PACKED, PLAIN, RowRecord, State, decode_row, encode_row
 
 _PACKING_LEVEL = 1
 _SERIAL_BITS = 24
@@ -155,6 +155,7 @@ class Batch:
             self._txn.put(row_number(kind, pk), b"", db=table)
 
     def unmark_stale(self, kind: Kind, pks: Iterable[int]) -> None:
+        """They are rendered for the next edition."""
         table = self._tables["stale"]
         for pk in pks:
             self._txn.delete(row_number(kind, pk), db=table)

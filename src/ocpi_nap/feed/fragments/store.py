@@ -17,9 +17,9 @@ from typing import Any
 import lmdb
 import msgspec
 
-from ocpi_nap.feed.batch import Batch
-from ocpi_nap.feed.keys import KINDS
-from ocpi_nap.feed.tables import Reading, State, state_of
+from ocpi_nap.feed.fragments.batch import Batch
+from ocpi_nap.feed.fragments.keys import KINDS
+from ocpi_nap.feed.fragments.tables import Reading, State, state_of
 
 _MAP_BYTES = 1 << 36
 _LAYOUT = "4"
@@ -65,6 +65,7 @@ class FragmentStore:
         )  # fmt: skip
 
     def close(self) -> None:
+        """Close the environment; what was read or written with it must not be used any more."""
         self._env.close()
 
     def size(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import zstandard
 
-from ocpi_nap.feed.keys import KINDS, LONGEST, NUMBER, Kind, key_party, row_number
+from ocpi_nap.feed.fragments.keys import KINDS, LONGEST, NUMBER, Kind, key_party, row_number
 
 LOG_KEPT = 20_000
 """Changed rows that are remembered for the readers' page caches; who is further behind takes everything for changed."""

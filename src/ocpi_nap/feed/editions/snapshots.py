@@ -1,4 +1,4 @@
-"""When the editions of all publications are made, in the process that renders; how they are made is in `press`."""
+"""When the editions of all publications are made, in the process that renders; how they are made is in `maker`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import lmdb
 import psycopg
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 
-from ocpi_nap.feed.press import Press
-from ocpi_nap.feed.renderer import Renderer
+from ocpi_nap.feed.editions.maker import EditionMaker
+from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.store.database import Database
+from ocpi_nap.waiting import happens, meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class SnapshotBuilder:
         self._db = db
         self._renderer = renderer
         self.store = renderer.store
-        self._press = Press(self.store, folder)
+        self._maker = EditionMaker(self.store, folder)
         self._seconds = seconds
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
@@ -38,10 +38,8 @@ class SnapshotBuilder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Build at the start, then when it is time, until told to stop."""
-        watcher = asyncio.create_task(self._watch())
-        ending = asyncio.create_task(stop.wait())
         due = 0.0
-        try:
+        async with meanwhile(self._watch()):
             while not stop.is_set():
                 names, self._asked = self._asked, set()
                 self._wanted.clear()
@@ -49,13 +47,7 @@ class SnapshotBuilder:
                     due = time.monotonic() + self._seconds
                     names = {form.name for form in self._renderer.forms}
                 await self._try(names)
-                asked = asyncio.create_task(self._wanted.wait())
-                await asyncio.wait({asked, ending}, timeout=max(0.0, due - time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
-                asked.cancel()
-        finally:
-            for task in (watcher, ending):
-                task.cancel()
-            await asyncio.gather(watcher, ending, return_exceptions=True)
+                await happens(self._wanted, stop, within=max(0.0, due - time.monotonic()))
 
     async def _watch(self) -> None:
         async for payload in self._db.listen(CHANNEL):
@@ -73,7 +65,7 @@ class SnapshotBuilder:
     async def _try(self, names: set[str]) -> None:
         try:
             await self.build(names)
-        except (psycopg.Error, PoolTimeout, OSError, lmdb.Error) as error:
+        except (psycopg.Error, OSError, lmdb.Error) as error:
             log.warning("snapshots could not be made: %s", error)
 
     async def build(self, names: set[str] | None = None) -> None:
@@ -84,7 +76,7 @@ class SnapshotBuilder:
             rendered = None if all(form.paged for form in forms) else await self._renderer.refresh()
             for form in forms:
                 try:
-                    result = await asyncio.to_thread(self._press.make, form, rendered)
+                    result = await asyncio.to_thread(self._maker.make, form, rendered)
                 except Exception:
                     log.exception("the snapshot of %s could not be made; the last one is still served", form.name)
                     result = "failed"

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request
 from isal import igzip
 from starlette.responses import Response
 
-from ocpi_nap.feed.filters import read_filter
+from ocpi_nap.feed.events.filters import read_filter
+from ocpi_nap.feed.events.objects import Shown, shown
 from ocpi_nap.feed.http import accepts_gzip, plain
 from ocpi_nap.feed.parameters import BadParameter, read_cursor
 from ocpi_nap.feed.schema import ALWAYS, HEADERS, TEXT, WRONG, Answers, EvseStatus, Feature, Shape, Tariff
-from ocpi_nap.feed.shown import Shown, shown
 from ocpi_nap.model.timestamps import format_ms
 from ocpi_nap.store import events as sql
 from ocpi_nap.store.database import Database
