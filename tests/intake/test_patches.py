@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.e2e.cpo import location
 from tests.intake.pusher import Pusher, at
-from tests.versions import VERSIONS, each
+from tests.versions import VERSIONS, each, from_2_2_1
 
 OTHERS = [(one, other) for one in VERSIONS for other in VERSIONS if one != other]
 
@@ -118,3 +120,62 @@ async def test_patches_are_checked(cpo: Pusher, version: str) -> None:
     for path, sent in (("L1", {**body, "city": None}), ("L1/U1", {**body["evses"][0], "connectors": []}), ("L1/U1/1", connector)):
         await cpo.refused("PUT", path, {**sent, "last_updated": at(5)})
     assert await cpo.read("L1") == earlier
+
+
+def own_names(version: str) -> dict[str, str]:
+    """The members that 2.1.1 calls otherwise, by their newer names."""
+    newer = ("max_voltage", "max_amperage", "tariff_ids")
+    return dict(zip(newer, ("voltage", "amperage", "tariff_id") if version == "2.1.1" else newer, strict=True))
+
+
+@pytest.mark.parametrize(("version", "other"), OTHERS)
+@pytest.mark.holds("R141", "R152", "R155", "R156", "I-92")
+async def test_a_patch_by_another_version_takes_its_names(cpo: Pusher, version: str, other: str) -> None:
+    """Every member is there once, in the names of the version that is asked for, and says what came last; nothing else is lost."""
+    body = await cpo.start("U1", "U2")
+    body |= {"help_phone": "+358 1", "x_own": {"y": 1}, "last_updated": at(1)}
+    body["evses"][0] |= {"parking": [{"parking_id": "P"}], "x_own": 2, "last_updated": at(1)}
+    await cpo.ok("PUT", "L1", body)
+
+    async def send(method: str, path: str, sent: dict[str, Any], day: int) -> None:
+        reply = await cpo.ocpi.send(
+            method, f"{other}/locations/FI/ABC/{path}", {**sent, "last_updated": at(day)}, token=cpo.token
+        )  # fmt: skip
+        assert (reply.status, reply.json()["status_code"]) == (200, 1000), (path, reply.body)
+
+    async def read(number: str, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await cpo.ocpi.send("GET", f"{number}/locations/FI/ABC/{path}", token=cpo.token)).json()["data"]
+        return found
+
+    theirs = own_names(other)
+    await send("PATCH", "L1/U1/1", {theirs["max_voltage"]: 400}, 2)
+    await send("PATCH", "L1/U1", {"floor_level": "3", "connectors": [{"id": "1", theirs["tariff_ids"]: None}]}, 3)
+    kind = {"2.1.1": "type"}
+    await send("PATCH", "L1", {kind.get(other, "parking_type"): "PARKING_LOT", "evses": [{"uid": "U2", "floor_level": "1"}]}, 3)
+    connector = {**location(other, 1)["evses"][0]["connectors"][0], theirs["max_amperage"]: 63}
+    await send("PUT", "L1/U2/1", connector, 4)
+    for number in (version, other):
+        names, first, second = own_names(number), await read(number, "L1/U1/1"), await read(number, "L1/U2/1")
+        assert (first[names["max_voltage"]], first[names["max_amperage"]], second[names["max_amperage"]]) == (400, 32, 63), number
+        strange = own_names("2.2.1" if number == "2.1.1" else "2.1.1").values()
+        assert not first.keys() & strange and not second.keys() & strange and names["tariff_ids"] not in first, number
+        place = await read(number, "L1")
+        assert place.get(kind.get(number, "parking_type")) == "PARKING_LOT", number
+        assert number == "2.1.1" or "type" not in place, number
+        assert place["x_own"] == {"y": 1} and place["evses"][0]["x_own"] == 2
+        assert [evse["floor_level"] for evse in place["evses"]] == ["3", "1"]
+    node, (first_evse, _) = await cpo.canonical()
+    assert node.help_phone == "+358 1" and [found.parking_id for found in first_evse.parking] == ["P"]
+
+
+@from_2_2_1
+@pytest.mark.holds("R152", "I-92")
+async def test_a_patch_in_the_names_of_2_1_1(cpo: Pusher, version: str) -> None:
+    """A sender that says `tariff_id` on a newer version says it instead of what it said before."""
+    await cpo.start()
+    await cpo.ok("PATCH", "L1/U1/1", {"tariff_id": "T9", "voltage": 400, "last_updated": at(1)})
+    (found,) = (await cpo.canonical())[1][0].connectors
+    assert (found.tariff_ids, found.max_voltage) == (["T9"], 400)
+    await cpo.ok("PATCH", "L1/U1/1", {"tariff_ids": ["T1"], "voltage": None, "last_updated": at(2)})
+    (found,) = (await cpo.canonical())[1][0].connectors
+    assert (found.tariff_ids, found.max_voltage) == (["T1"], None)

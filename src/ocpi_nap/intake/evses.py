@@ -9,6 +9,7 @@ import msgspec
 
 from ocpi_nap.intake.operations import Operation, SentEvse, require_unbroken
 from ocpi_nap.intake.patch import merge_patch, patch_time, stale, unknown
+from ocpi_nap.intake.raws import current_raw, evse_in, position, whole
 from ocpi_nap.intake.times import inferred, modified, ordering_time, outdated, overtaken
 from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.model.issues import Issue
@@ -107,7 +108,7 @@ class EvseDraft:
     def _patch(self, evse: EvseRow, operation: Operation) -> None:
         context = self.context
         moment = patch_time(operation, evse.last_updated_raw, evse.source_last_updated)
-        stored = current_raw(evse)
+        stored = evse_in(evse, context.version)
         raw = merge_patch(stored, operation.raw, context.version, "evse")
         connectors = operation.raw.get("connectors")
         if isinstance(connectors, dict):
@@ -132,9 +133,7 @@ class EvseDraft:
                 continue
             at = position({"connectors": children}, str(patch.get("id", "")), version) if patch.get("id") is not None else None
             if at is not None:
-                cleared = {name for name, value in patch.items() if value is None and not version.requires("connector", name)}
-                merged = {**children[at], **{name: value for name, value in patch.items() if value is not None}}
-                children[at] = {name: value for name, value in merged.items() if name not in cleared}
+                children[at] = merge_patch(children[at], patch, version, "connector", nested=True)
             elif patch.get("id") is None or lift_connector(patch, version, self.context.settings).errors:
                 issue = Issue(f"connectors[{number}]", "unknown_connector", "unknown connector with incomplete data: dropped")
                 operation.issues.append(issue)
@@ -239,7 +238,7 @@ class EvseDraft:
         started = self.context.crawl_started
         if started is not None and evse.state_received_at >= started:
             return True
-        stored = _whole(jsontext.load(evse.raw))
+        stored = whole(jsontext.load(evse.raw))
         at = position(stored, known.id, self.context.version)
         said = stored["connectors"][at].get("last_updated") if at is not None else None
         return self._overtaken(sent_at, said, known.source_last_updated)
@@ -254,27 +253,11 @@ def _keep_raw(raw: dict[str, Any], evse: EvseRow | None, connector_id: str, vers
     """A connector that stays as it is stays so in the sender's own object too."""
     if evse is None:
         return
-    stored = _whole(jsontext.load(evse.raw))
+    stored = evse_in(evse, version)
     old, new = position(stored, connector_id, version), position(raw, connector_id, version)
     if old is not None and new is not None:
         raw["connectors"] = [*raw["connectors"]]
         raw["connectors"][new] = stored["connectors"][old]
-
-
-def _whole(raw: dict[str, Any]) -> dict[str, Any]:
-    """With its connectors as a list, also where one stood there by itself (I-109)."""
-    if isinstance(raw.get("connectors"), dict):
-        raw["connectors"] = [raw["connectors"]]
-    return raw
-
-
-def current_raw(evse: EvseRow) -> dict[str, Any]:
-    """The EVSE in the sender's own shape, with the status and time of later status PATCHes."""
-    raw = _whole(jsontext.load(evse.raw))
-    raw["status"] = evse.status_raw or evse.status
-    if evse.last_updated_raw is not None:
-        raw["last_updated"] = evse.last_updated_raw
-    return raw
 
 
 def put_evse(draft: EvseDraft) -> bool:
@@ -315,7 +298,7 @@ def put_connector(draft: EvseDraft) -> bool:
     known = _connector(evse, address_id, draft.context.version)
     assert operation.connector is not None
     moment = ordering_time(operation.connector.last_updated, draft.context.received_at, draft.issues)
-    raw = current_raw(evse)
+    raw = evse_in(evse, draft.context.version)
     at = position(raw, address_id, draft.context.version)
     if known is not None:
         said = raw["connectors"][at].get("last_updated") if at is not None else None
@@ -333,7 +316,7 @@ def patch_connector(draft: EvseDraft) -> bool:
     known = _connector(evse, address_id, context.version)
     if known is None:
         raise unknown("connector", address_id)
-    raw = current_raw(evse)
+    raw = evse_in(evse, context.version)
     at = position(raw, address_id, context.version)
     stored = raw["connectors"][at] if at is not None else {"id": known.id}
     moment = patch_time(operation, stored.get("last_updated"), known.source_last_updated)
@@ -348,18 +331,6 @@ def patch_connector(draft: EvseDraft) -> bool:
 def _connector(evse: EvseRow, connector_id: str, version: Version) -> Connector | None:
     key = version.id_key(connector_id)
     return next((c for c in objects.decode_evse(evse.doc).connectors if version.id_key(c.id) == key), None)
-
-
-def position(raw: dict[str, Any], connector_id: str, version: Version) -> int | None:
-    """Where the connector stands in the raw list, the last one of several (R167); those without id count by position (`~1`, `~2` …)."""
-    key = version.id_key(connector_id)
-    connectors = raw.get("connectors")
-    items: list[Any] = connectors if isinstance(connectors, list) else []
-    for place, item in reversed(list(enumerate(items))):
-        sent = item.get("id") if isinstance(item, dict) else None
-        if isinstance(item, dict) and version.id_key(f"~{place + 1}" if sent in (None, "") else str(sent)) == key:
-            return int(place)
-    return None
 
 
 def _store_connector(

@@ -15,6 +15,7 @@ from ocpi_nap.intake.evses import OMITTED, EvseDraft, patch_connector, patch_evs
 from ocpi_nap.intake.operations import MOST_EVSES, Operation, SentEvse, require, sent_evse, too_many_evses
 from ocpi_nap.intake.patch import late_for, merge_patch, patch_time, stale, unknown
 from ocpi_nap.intake.present import present_node
+from ocpi_nap.intake.raws import location_in
 from ocpi_nap.intake.results import Merged
 from ocpi_nap.intake.times import modified, ordering_time
 from ocpi_nap.model import jsontext, objects
@@ -164,11 +165,9 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
     context = operation.context
     patch = dict(operation.raw)
     evses = patch.pop("evses", None)
-    stored = jsontext.load(row.raw)
+    stored = location_in(row, context.version)
     moment = patch_time(operation, stored.get("last_updated"), row.source_last_updated)
     raw = merge_patch(stored, patch, context.version, "location")
-    if row.source_version != context.version.number:  # a version without `publish` means that it is public
-        raw.setdefault("publish", row.publish)
     lifted = lift_location(raw, context.version, context.settings, context.area)
     require(lifted.errors)
     operation.issues += lifted.issues

@@ -11,6 +11,7 @@ from ocpi_nap.model import jsontext, timestamps
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.ocpi.errors import Invalid, UnknownLocation
 from ocpi_nap.ocpi.versions import Version
+from ocpi_nap.ocpi.versions.tables import SPELLINGS
 from ocpi_nap.store.rows import LocationRow, TariffRow
 
 CHILDREN = {"location": "evses", "evse": "connectors"}
@@ -62,20 +63,28 @@ def late_for(row: LocationRow | TariffRow, context: Context, moment: datetime, s
     return not inferred(said, known, zone)
 
 
-def merge_patch(stored: dict[str, Any], patch: dict[str, Any], version: Version, level: str) -> dict[str, Any]:
-    """The stored raw object with the patch's members; a null clears what is optional and is refused otherwise (D14).
+def merge_patch(
+    stored: dict[str, Any], patch: dict[str, Any], version: Version, level: str, *, nested: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """The stored raw object with the patch's members, each in the place of its other spelling too; a null clears what is optional and is
+    refused otherwise (D14), or says nothing in a ``nested`` object.
 
     Lists of values are replaced as a whole; lists of children are left to the caller (D13).
     """
-    merged = dict(stored)
+    merged, required = dict(stored), version.required[level]
     for name, value in patch.items():
-        if name == CHILDREN.get(level) and (value is not None or name not in version.required[level]):
+        if name == CHILDREN.get(level) and (value is not None or name not in required):
             continue
-        if value is None and name != "last_updated":
-            if name in version.required[level]:
-                message = "null for a required field"
-                raise Invalid(f"{name}: {message}", errors=[Issue(name, "required_null", message)])
-            merged.pop(name, None)
-        elif value is not None:
+        other = SPELLINGS[level].get(name, name)
+        if value is not None:
             merged[name] = value
+            if other not in patch:
+                merged.pop(other, None)
+        elif name in required and name != "last_updated" and not nested:
+            message = "null for a required field"
+            raise Invalid(f"{name}: {message}", errors=[Issue(name, "required_null", message)])
+        elif name not in required:
+            merged.pop(name, None)
+            if other not in patch and other not in required:
+                merged.pop(other, None)
     return merged

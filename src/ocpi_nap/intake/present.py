@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ocpi_nap.intake.evses import current_raw, position
 from ocpi_nap.intake.patch import unknown
+from ocpi_nap.intake.raws import current_raw, position
 from ocpi_nap.model import jsontext, objects, timestamps
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import Version, lower_evse, lower_location, lower_tariff

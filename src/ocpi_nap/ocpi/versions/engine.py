@@ -42,7 +42,7 @@ def same(read: Reader, *names: str, versions: frozenset[str] = ALL) -> list[Fiel
 class Table:
     """The members of one class; the reader accepts every version's name on every version (objects.md section 6)."""
 
-    def __init__(self, node: type[Node], fields: Iterable[Field]) -> None:
+    def __init__(self, node: type[Node], fields: Iterable[Field], alike: tuple[str, str] | None = None) -> None:
         self.node = node
         self.fields = list(fields)
         self._by_name = {field.name: (field.attribute, field.read, field.versions, field.single) for field in self.fields}
@@ -50,6 +50,10 @@ class Table:
         for field in self.fields:
             self.rivals.setdefault(field.attribute, []).append(field)
         self.rivals = {name: rivals for name, rivals in self.rivals.items() if len(rivals) > 1}
+        self.spellings: dict[str, str] = {}
+        """By wire name, the name that another version has for the same."""
+        for one, other in [*((rivals[0].name, rivals[1].name) for rivals in self.rivals.values()), *([alike] if alike else [])]:
+            self.spellings |= {one: other, other: one}
 
     def read(self, raw: dict[str, Any], path: str, reading: Reading) -> Any:
         """The canonical node; unknown members, and the loser of two spellings of one, go to ``extra``."""
@@ -94,24 +98,38 @@ class Table:
             return None
         return self.read(value, path, reading) if value else None
 
-    def write(self, node: Node, version: str) -> dict[str, Any]:
-        """The wire object in a version's own names; what the version cannot say is left out, unknown members come back."""
+    def write(self, node: Node, version: str, *, whole: bool = False) -> dict[str, Any]:
+        """The wire object in a version's own names; what the version cannot say is left out, unknown members come back.
+
+        ``whole``: what it cannot say is there too, in the name of another version.
+        """
         wire: dict[str, Any] = {}
-        for field in self.fields:
-            if version not in field.versions:
-                continue
+        for field in self._written(version, whole):
             value = getattr(node, field.attribute)
             if value is None or value == [] or value == "":
                 continue
-            wire[field.name] = self._wire(value[0] if field.single else value, field, version)
-        wire.update(node.extra)
+            single = field.single and (len(value) == 1 or not whole)
+            wire[field.name] = self._wire(value[0] if single else value, version, whole)
+        for name, value in node.extra.items():
+            wire.setdefault(name, value)  # a spelling that lost in `read` says nothing against the one that counted
         return wire
 
-    def _wire(self, value: Any, field: Field, version: str) -> Any:
+    def _written(self, version: str, whole: bool) -> list[Field]:
+        own = [field for field in self.fields if version in field.versions]
+        if not whole:
+            return own
+        said = {field.attribute for field in own}
+        others: dict[str, Field] = {}
+        for field in self.fields:
+            if field.attribute not in said:
+                others.setdefault(field.attribute, field)
+        return [*own, *others.values()]
+
+    def _wire(self, value: Any, version: str, whole: bool) -> Any:
         if isinstance(value, list):
-            return [self._wire(item, field, version) for item in value]
+            return [self._wire(item, version, whole) for item in value]
         if isinstance(value, Node):
-            return TABLES[type(value)].write(value, version)
+            return TABLES[type(value)].write(value, version, whole=whole)
         if isinstance(value, datetime):
             return timestamps.format_z(value)
         if isinstance(value, float):
@@ -142,9 +160,9 @@ _RIVALS: dict[Any, set[str]] = {}
 """By wire name, the other names of the same member."""
 
 
-def table(node: type[Node], *groups: list[Field]) -> Table:
-    """Declare the table of a class."""
-    TABLES[node] = declared = Table(node, [field for group in groups for field in group])
+def table(node: type[Node], *groups: list[Field], alike: tuple[str, str] | None = None) -> Table:
+    """Declare the table of a class. ``alike``: names with attributes of their own that say the same in different versions."""
+    TABLES[node] = declared = Table(node, [field for group in groups for field in group], alike)
     for rivals in declared.rivals.values():
         for field in rivals:
             _RIVALS.setdefault(field.name, set()).update(other.name for other in rivals if other is not field)

@@ -189,34 +189,43 @@ def lift_tariff(raw: dict[str, Any], version: Version, settings: PlatformSetting
     return lifted
 
 
-def lower_location(node: Location, evses: list[Evse], version: Version, *, exact: bool = False) -> dict[str, Any]:
-    """A Location in a version's shape, with its EVSEs (D24). ``exact``: it came in this version, and leaves with every value as it came."""
-    wire = LOCATION.write(node, version.number)
+def lower_location(
+    node: Location, evses: list[Evse], version: Version, *, exact: bool = False, whole: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """A Location in a version's shape, with its EVSEs (D24). ``exact``: it came in this version, and leaves with every value as it came.
+    ``whole``: it came in another one, and nothing is left out that this one cannot say."""
+    wire = LOCATION.write(node, version.number, whole=whole)
     if version.requires("location", "type"):
         known = node.parking_type if node.parking_type in LOCATION_TYPE else None
         wire["type"] = node.location_type_211 or known or ("OTHER" if node.parking_type else "UNKNOWN")
-    wire["evses"] = [lower_evse(evse, version, exact=exact) for evse in evses]
-    if exact:
-        restore(wire, node.raw_enums)
+    elif node.parking_type is not None and wire.get("type") == node.parking_type:
+        del wire["type"]
+    wire["evses"] = [lower_evse(evse, version, exact=exact, whole=whole) for evse in evses]
+    restore(wire, _as_came(node.raw_enums, exact, whole))
     return wire
 
 
-def lower_evse(node: Evse, version: Version, *, exact: bool = False) -> dict[str, Any]:
+def _as_came(kept: dict[str, Any], exact: bool, whole: bool) -> dict[str, Any]:
+    """What is put back of `Reading.raw_enums`: everything, or what was sent, or nothing. Connectors are lowered one by one."""
+    if exact:
+        return kept
+    return {path: value for path, value in kept.items() if value is not None and path != "connectors"} if whole else {}
+
+
+def lower_evse(node: Evse, version: Version, *, exact: bool = False, whole: bool = False) -> dict[str, Any]:
     """An EVSE with its connectors in a version's shape."""
-    wire = EVSE.write(node, version.number)
-    wire["connectors"] = [lower_connector(connector, version, exact=exact) for connector in node.connectors]
-    if exact:
-        restore(wire, node.raw_enums)
+    wire = EVSE.write(node, version.number, whole=whole)
+    wire["connectors"] = [lower_connector(connector, version, exact=exact, whole=whole) for connector in node.connectors]
+    restore(wire, _as_came(node.raw_enums, exact, whole))
     return wire
 
 
-def lower_connector(node: Connector, version: Version, *, exact: bool = False) -> dict[str, Any]:
+def lower_connector(node: Connector, version: Version, *, exact: bool = False, whole: bool = False) -> dict[str, Any]:
     """A Connector in a version's shape."""
-    wire = CONNECTOR.write(node, version.number)
+    wire = CONNECTOR.write(node, version.number, whole=whole)
     if node.id_inferred:
         wire.pop("id", None)
-    if exact:
-        restore(wire, node.raw_enums)
+    restore(wire, _as_came(node.raw_enums, exact, whole))
     return wire
 
 

@@ -294,7 +294,7 @@ LOCATION = table(
     same(business_details, "operator", "suboperator", "owner"), same(many(enum(enums.FACILITY)), "facilities"),
     same(time_zone, "time_zone"), same(_hours.nested, "opening_times"), same(boolean, "charging_when_closed"),
     same(many(image), "images"), same(_energy_mix.nested, "energy_mix"), same(text(25), "help_phone", versions=ONLY_230),
-    same(moment, "last_updated"),
+    same(moment, "last_updated"), alike=("type", "parking_type"),
 )  # fmt: skip
 
 _price = table(
@@ -326,4 +326,7 @@ TARIFF = table(
     same(moment, "last_updated"),
 )  # fmt: skip
 
-__all__ = ["CONNECTOR", "EVSE", "LOCATION", "STATUS", "TARIFF", "sample"]
+SPELLINGS = {"location": LOCATION.spellings, "evse": EVSE.spellings, "connector": CONNECTOR.spellings}
+"""Per level that can be patched, by wire name the name that another version has for the same."""
+
+__all__ = ["CONNECTOR", "EVSE", "LOCATION", "SPELLINGS", "STATUS", "TARIFF", "sample"]
