@@ -109,6 +109,13 @@ async def staged(database: Database, folder: Path, *versions: str) -> AsyncItera
         await client.close()
 
 
+def credentials(cpo: Stage, version: str, token: str = "token-c", **other: Any) -> dict[str, Any]:
+    """The object with which the platform registers itself; ``token-c`` is the one that its side knows."""
+    role = cpo.peer.role("ABC")
+    shape = {k: v for k, v in role.items() if k != "role"} if version == "2.1.1" else {"roles": [role]}
+    return {"token": token, "url": f"{cpo.peer.url}/versions", **shape, **other}
+
+
 def envelope(reply: Reply, status: int = 200, code: int = 1000) -> Any:
     """The ``data`` of an answer that has this HTTP status and OCPI code, in the form of R27 and R28."""
     body = json.loads(reply.body)

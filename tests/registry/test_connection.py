@@ -194,6 +194,13 @@ async def test_announced_roles_are_taken_where_that_is_set(stage: Stage, version
     stage.peer.answers["POST /credentials"] = lambda r: good({"token": "token-c", "roles": roles})
     platform = await stage.register(accept_announced_roles=True)
     assert [o.id for o in platform.operators] == ["FI*ABC", *(f"NO*X{n:02d}" for n in range(40))]
+    await stage.registry.change("acme", onboarding.check_change(
+        versions_url=None, token_encoding=None, settings={}, operators=["NO*X07;Mine"], without=[]
+    ))  # fmt: skip
+    for renewed, left in ((roles[:3], ["NO*X00", "NO*X01", "NO*X02", "NO*X07"]), ([], ["NO*X00", "NO*X01", "NO*X02", "NO*X07"])):
+        stage.peer.answers["PUT /credentials"] = lambda r, renewed=renewed: good({"token": "token-c", "roles": renewed})  # type: ignore[misc]
+        platform = await handshake.rotate(stage.registry, "acme")
+        assert [o.id for o in platform.operators] == ["FI*ABC", *left], "those of the present credentials, and the configured ones"
 
 
 @pytest.mark.holds("I-31")

@@ -84,6 +84,20 @@ async def test_versions_that_take_any_token(stage: Stage, version: str, theirs: 
 
 @pytest.mark.holds("R2", "R3")
 @each
+async def test_a_platform_that_takes_both_forms(stage: Stage, version: str) -> None:
+    """D1: as soon as its version is known, the token goes as that version says."""
+    endpoints = stage.peer.endpoints("credentials", "locations")
+    stage.peer.answers["GET /versions"] = lambda r: good([{"version": version, "url": f"{stage.peer.url}/{version}"}])
+    stage.peer.answers["GET /details"] = lambda r: good({"version": version, "endpoints": endpoints})
+    stage.peer.answers["POST /credentials"] = lambda r: good({"token": "token-c", "roles": []})
+    own = "raw" if version == "2.1.1" else "base64"
+    assert (await stage.register("auto")).learnt_encoding == own
+    sent = [header for _, path, header in stage.peer.asked if path != "/versions"]
+    assert sent == [outbound_header(token, own) for token in ("token-a", "token-a", "token-c")]
+
+
+@pytest.mark.holds("R2", "R3")
+@each
 async def test_a_fixed_encoding_is_not_guessed(stage: Stage, version: str) -> None:
     """D1: without fallback nothing else is tried."""
     stage.peer.encoding, given = ("base64", "raw") if version == "2.1.1" else ("raw", "base64")

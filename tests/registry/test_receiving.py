@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from ocpi_nap.ocpi.tokens import hash_token
-from ocpi_nap.registry import onboarding, receiving
+from ocpi_nap.registry import receiving
 from ocpi_nap.registry.leaving import end_connection
 from ocpi_nap.store.registry import load_events
 from tests.asgi import call
 from tests.e2e.cpo import location, tariff
 from tests.interface import Ocpi
-from tests.registry.stage import Stage, envelope, good, staged
+from tests.registry.stage import Stage, credentials, envelope, good
 from tests.versions import VERSIONS, each
-
-
-@pytest.fixture
-async def cpo(ocpi: Ocpi, version: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    """A platform that will register itself: added to the interface's registry."""
-    async with staged(ocpi.db, tmp_path, version) as made:
-        made.registry = ocpi.registry
-        record = onboarding.check(name="acme", versions_url=f"{made.peer.url}/versions", token=None, party_id="PLT", country_code="FI",
-                                  operators=["FI*ABC;Abc"])  # fmt: skip
-        await ocpi.registry.add(record)
-        yield made
-
-
-def credentials(cpo: Stage, version: str, token: str = "token-c", **other: Any) -> dict[str, Any]:
-    """Their object; ``token-c`` is the one their side knows."""
-    role = cpo.peer.role("ABC")
-    shape = {k: v for k, v in role.items() if k != "role"} if version == "2.1.1" else {"roles": [role]}
-    return {"token": token, "url": f"{cpo.peer.url}/versions", **shape, **other}
 
 
 @pytest.mark.holds("R8", "R87", "R88", "R93", "R94", "R99", "R107", "R97", "R110", "R98", "R85", "R53", "I-5", "I-44")

@@ -79,9 +79,13 @@ async def get_trying(client: OcpiClient, peer: Peer, url: str, encodings: list[s
 
 async def discover(
     client: OcpiClient, peer: Peer, versions_url: str, encodings: list[str | None], settings: PlatformSettings, *, only: str | None = None,
-    required: Sequence[str] = ("credentials", "locations"),
+    required: Sequence[str] = ("credentials", "locations"), own_form: bool = False,
 ) -> Discovered:  # fmt: skip
-    """Their versions, the one to use (``only``, or the highest mutual one), and its endpoints; raises DiscoveryFailed."""
+    """Their versions, the one to use (``only``, or the highest mutual one), and its endpoints; raises DiscoveryFailed.
+
+    ``own_form``: no form of the token was agreed. Unless their versions have refused one, the form that the version itself says is tried
+    first from then on: there are platforms that take both (D1, R2).
+    """
     try:
         answer, encoding = await get_trying(client, peer, versions_url, encodings)
     except PeerError as error:
@@ -91,7 +95,10 @@ async def discover(
     notes = [f"versions: the URL of {version} is relative"] if is_relative(url) else []
     try:
         url = net.follow(answer.url, url, peer.hosts)
-        details, encoding = await get_trying(client, peer, url, [encoding, *(e for e in encodings if e != encoding)])
+        forms = [encoding, *(form for form in encodings if form != encoding)]
+        if own_form and encoding == encodings[0]:
+            forms.sort(key=lambda form: (form is not None, form != VERSIONS[version].token_encoding))
+        details, encoding = await get_trying(client, peer, url, forms)
     except PeerError as error:
         raise DiscoveryFailed("details", f"GET {url}: {error.message}", error) from None
     except net.Refused as error:

@@ -132,6 +132,13 @@ class Internal(OcpiError):
     """Our fault (R39)."""
 
 
+class HandshakeUnderWay(OcpiError):
+    """Credentials while we are exchanging ours with the same platform: two handshakes that cross would leave each side with other tokens
+    (R100)."""
+
+    http_status, status_code = 200, 3000
+
+
 class Unavailable(OcpiError):
     """The database does not answer (R39)."""
 

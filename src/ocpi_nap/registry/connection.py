@@ -9,27 +9,35 @@ from psycopg.types.json import Jsonb
 from ocpi_nap.model.platform import Platform
 from ocpi_nap.ocpi import tokens
 from ocpi_nap.ocpi.credentials import PeerCredentials, role_party
-from ocpi_nap.ocpi.errors import NotAuthenticated
+from ocpi_nap.ocpi.errors import HandshakeUnderWay, NotAuthenticated
 from ocpi_nap.ocpi.versions import VERSIONS
+from ocpi_nap.registry.outcomes import left
 from ocpi_nap.registry.service import Registry, announced_operators, with_details
 from ocpi_nap.store import registry as sql
 from ocpi_nap.store.crawls import read_anew
 from ocpi_nap.store.database import Conn
 from ocpi_nap.store.keys import rekey
 
+_SHOWN_ROLES = 50
+"""Of a platform that has many, in the event that tells of its registration."""
+
 
 async def store_connection(
     registry: Registry, platform: Platform, *, version: str, endpoints: dict[str, str], theirs: PeerCredentials, token_b: str | None,
-    encoding: str | None = None, presented: int | None = None,
+    encoding: str | None = None, presented: int | None = None, renewed: bool = False,
 ) -> None:  # fmt: skip
     """Their token for us to send, ours for them, endpoints, roles and the pulls that start at once (R85).
 
     Earlier tokens of theirs stay valid until the new one is used, at most 15 minutes (D18). ``presented`` is the token with which they
-    came: it must still be valid, and a token A ends here (R88, R95); their URL is the new versions URL then. Raises NotAuthenticated.
+    came: it must still be valid, and a token A ends here (R88, R95); their URL is the new versions URL then. Raises NotAuthenticated, and
+    HandshakeUnderWay while we exchange ours. ``renewed``: by our PUT, which counts for nothing when they left meanwhile (RegistryError).
     """
     own = registry.identity.party  # some echo ours instead of theirs (R72)
     roles = [role for role in theirs.roles if role_party(role) != own]
     async with registry.db.transaction() as conn:
+        state = await sql.hold(conn, platform.id)
+        if state is None or (renewed and state == "unregistered-by-peer"):
+            raise left(platform.name)
         values: dict[str, Any] = {
             "state": "registered", "version": version, "endpoints": endpoints, "peer_roles": roles, "last_error": None,
             "outbound_c": registry.vault.seal(theirs.token), "outbound_a": None, "disconnected_at": None,
@@ -37,6 +45,8 @@ async def store_connection(
         if presented is None:
             values["state"] = "registered-unverified"  # until token C is proven
         else:
+            if not await sql.try_handshake_lock(conn, platform.id, shared=True):
+                raise HandshakeUnderWay("we are exchanging credentials with you at this moment: try again when that is over")
             await _use(conn, presented)
             values["versions_url"] = theirs.url
         if encoding is not None:
@@ -53,7 +63,7 @@ async def store_connection(
                 (platform.id, full, 0 if full else platform.settings.delta_interval_minutes),
             )
         without = "" if "tariffs" in endpoints or "tariffs" not in VERSIONS[version].modules else ", without tariffs"  # R61
-        answered = {"token": tokens.masked(theirs.token), "roles": theirs.roles}
+        answered = {"token": tokens.masked(theirs.token), "roles": theirs.roles[:_SHOWN_ROLES]}
         details = {"offer": registry.identity.offer(version), "answered": answered, "endpoints": endpoints}
         await sql.add_event(conn, platform.id, "registered", f"OCPI {version}{without}", details)
         await sql.visible_change(conn)
@@ -107,6 +117,9 @@ async def _store_operators(conn: Conn, platform: Platform, roles: list[dict[str,
                 (Jsonb(detailed.details), platform.id, operator.country_code, operator.party_id),
             )
     if platform.settings.accept_announced_roles:
+        if any(party for _, party in announced):  # those of the present credentials, not of all there ever were (D4)
+            past = [o.party for o in platform.operators if o.source == "announced" and o.party not in announced]
+            await sql.remove_operators(conn, platform.id, past)
         for operator in announced_operators(platform, roles):
             taken = await (await conn.execute(
                 "SELECT 1 FROM operator WHERE environment = %s AND country_code = %s AND party_id = %s",
@@ -114,6 +127,6 @@ async def _store_operators(conn: Conn, platform: Platform, roles: list[dict[str,
             )).fetchone()  # fmt: skip
             if taken is None:
                 await sql.insert_operators(conn, platform.id, platform.environment, [operator], "announced")
-    else:
-        for operator in announced_operators(platform, roles):
-            await sql.add_event(conn, platform.id, "roles", f"they announce {operator.id}, which is not configured")
+    elif strangers := announced_operators(platform, roles):
+        names, are = ", ".join(operator.id for operator in strangers)[:400], "is" if len(strangers) == 1 else "are"
+        await sql.add_event(conn, platform.id, "roles", f"they announce {names}, which {are} not configured")

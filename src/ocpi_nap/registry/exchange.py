@@ -10,10 +10,11 @@ from typing import Any
 from ocpi_nap.model.platform import Platform
 from ocpi_nap.ocpi.client import Peer, PeerError, unauthorised
 from ocpi_nap.ocpi.discovery import Discovered, DiscoveryFailed, discover
-from ocpi_nap.registry.outcomes import RegistryError, advice
+from ocpi_nap.registry.outcomes import RegistryError, advice, left
 from ocpi_nap.registry.service import Registry
 from ocpi_nap.store import locks
 from ocpi_nap.store import registry as sql
+from ocpi_nap.store.database import Conn
 
 EXCHANGE_TIMEOUT = 90.0  # R86: the platform makes two calls to us inside our POST or PUT
 
@@ -21,12 +22,20 @@ Say = Callable[[str], None]
 
 
 @asynccontextmanager
-async def alone(registry: Registry, platform: Platform) -> AsyncIterator[None]:
-    """One handshake of a platform at a time; the lock goes with the process if that dies."""
+async def alone(registry: Registry, name: str) -> AsyncIterator[Platform]:
+    """One handshake of a platform at a time, and none of theirs is stored meanwhile; gives the platform as it is from then on. The lock
+    goes with the process if that dies."""
+    platform = await registry.platform(name)
     async with registry.db.connection() as conn, locks.held(conn, locks.HANDSHAKE, platform.id, wait=False) as taken:
         if not taken:
-            raise RegistryError(f"A handshake with {platform.name} is under way already.", advice="Wait for its end, then try again.")
-        yield
+            raise RegistryError(f"A handshake with {name} is under way already.", advice="Wait for its end, then try again.")
+        yield await registry.platform(name)
+
+
+async def not_left(conn: Conn, platform: Platform) -> None:
+    """Raise RegistryError when they ended the registration, at whatever step of ours (R106), or the platform was removed."""
+    if await sql.hold(conn, platform.id) in (None, "unregistered-by-peer"):
+        raise left(platform.name)
 
 
 async def find(registry: Registry, platform: Platform, token: str, *, only: str | None = None) -> Discovered:
@@ -35,9 +44,11 @@ async def find(registry: Registry, platform: Platform, token: str, *, only: str 
     encodings = registry.encodings(platform)
     if platform.settings.versions_auth == "none":
         encodings = [None, *encodings]
+    own_form = platform.token_encoding == "auto" and platform.learnt_encoding is None
     required = ("locations",) if platform.settings.registration == "none" else ("credentials", "locations")
     try:
-        found = await discover(registry.client, peer, platform.versions_url, encodings, platform.settings, only=only, required=required)
+        found = await discover(registry.client, peer, platform.versions_url, encodings, platform.settings, only=only, required=required,
+                               own_form=own_form)  # fmt: skip
     except DiscoveryFailed as failed:
         answer = failed.error.message if failed.error else ""
         status = getattr(failed.error, "http_status", None)
@@ -77,6 +88,7 @@ async def verify(
                                 advice=advice(last))  # fmt: skip
         values["last_error"] = failure.record()
     async with registry.db.transaction() as conn:
+        await not_left(conn, platform)
         await sql.update_platform(conn, platform.id, values)
         await sql.add_event(conn, platform.id, "verification", "token C works" if verified else f"token C not verified: {last}")
     say("Token C works" if verified else f"Token C could not be verified: {last}")

@@ -15,15 +15,17 @@ from ocpi_nap.ocpi.client import Broken, HttpFailure, Peer, PeerError, TimedOut
 from ocpi_nap.ocpi.credentials import PeerCredentials, read_credentials
 from ocpi_nap.ocpi.discovery import Discovered
 from ocpi_nap.ocpi.errors import OcpiError
+from ocpi_nap.ocpi.versions import VERSIONS
 from ocpi_nap.registry import recovery
 from ocpi_nap.registry.connection import store_connection
-from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT, Say, alone, find, verify
+from ocpi_nap.registry.exchange import EXCHANGE_TIMEOUT, Say, alone, find, not_left, verify
 from ocpi_nap.registry.leaving import end_connection, replace_token_a, unregister
-from ocpi_nap.registry.outcomes import NEXT, AlreadyAtPeer, RegistryError, advice, interrupted
+from ocpi_nap.registry.outcomes import NEXT, AlreadyAtPeer, RegistryError, advice, interrupted, left
 from ocpi_nap.registry.rotation import refresh_endpoints, renew, rotate
 from ocpi_nap.registry.service import Registry
 from ocpi_nap.registry.static import connect
 from ocpi_nap.store import registry as sql
+from ocpi_nap.store.keys import rekey
 
 __all__ = ["end_connection", "refresh_endpoints", "register", "replace_token_a", "rotate", "unregister"]
 
@@ -33,15 +35,14 @@ _STARTABLE: frozenset[State] = frozenset({"unregistered", "failed", "unknown"})
 async def register(registry: Registry, name: str, *, force: bool = False, say: Say = lambda _: None) -> Platform:
     """Register with a platform by its token A (R74); raises RegistryError with the step, the answer and what to do."""
     await recovery.settle(registry)
-    platform = await registry.platform(name)
-    token_a = await registry.outbound(platform, "a")
-    if platform.state not in _STARTABLE and not force and platform.state != "registering":
-        raise RegistryError(f"{name} is in state {platform.state}: there is nothing to register.",
-                            advice=NEXT[platform.state].format(name) or "`--force` starts over with a new token A of the CPO.")  # fmt: skip
-    if token_a is None:
-        raise RegistryError(f"No token A of {name} is left: each works once.", step="token A",
-                            advice="Ask the CPO for a new one and give it with `platform register --token`.")  # fmt: skip
-    async with alone(registry, platform):
+    async with alone(registry, name) as platform:
+        token_a = await registry.outbound(platform, "a")
+        if platform.state not in _STARTABLE and not force and platform.state != "registering":
+            what_next = NEXT[platform.state].format(name) or "`--force` starts over with a new token A of the CPO."
+            raise RegistryError(f"{name} is in state {platform.state}: there is nothing to register.", advice=what_next)
+        if token_a is None:
+            raise RegistryError(f"No token A of {name} is left: each works once.", step="token A",
+                                advice="Ask the CPO for a new one and give it with `platform register --token`.")  # fmt: skip
         if platform.settings.registration == "none":
             return await connect(registry, platform, token_a, say)
         return await _exchange(registry, platform, token_a, say)
@@ -67,7 +68,7 @@ async def _exchange(registry: Registry, platform: Platform, token_a: str, say: S
     except RegistryError as error:
         failure = await _fail(registry, platform, error, before, token_b)
         token_c = await registry.outbound(platform, "c")
-        if isinstance(error, AlreadyAtPeer) and token_c is not None:
+        if isinstance(failure, AlreadyAtPeer) and token_c is not None:
             say("They regard us as registered: renewing the registration with the tokens in use")
             return await renew(registry, await registry.platform(name), token_c, platform.version, say)
         raise failure from None
@@ -90,6 +91,9 @@ async def _fail(registry: Registry, platform: Platform, error: RegistryError, be
     if lost and before == "failed":
         state = "unknown"
     async with registry.db.transaction() as conn:
+        if await sql.hold(conn, platform.id) in (None, "unregistered-by-peer"):
+            await conn.execute("DELETE FROM token WHERE platform_id = %s", (platform.id,))
+            return left(platform.name)
         if lost and before in CONNECTED:
             await conn.execute("UPDATE token SET state = 'active' WHERE platform_id = %s AND state = 'pending'", (platform.id,))
         elif state == "failed" or before in CONNECTED:
@@ -115,8 +119,11 @@ async def _prepare(registry: Registry, platform: Platform, found: Discovered) ->
         values: dict[str, Any] = {} if platform.state in CONNECTED else {"version": found.version, "endpoints": found.endpoints}
         if found.encoding is not None:
             values["learnt_encoding"] = found.encoding
+        await not_left(conn, platform)
         if values:
             await sql.update_platform(conn, platform.id, values)
+        if values.get("version", platform.version) != platform.version:  # what they push before the answer is known finds what is held
+            await rekey(conn, platform.id, ids_have_case=VERSIONS[found.version].ids_have_case)
         await sql.add_token(conn, platform.id, "B", "pending", tokens.hash_token(token_b))
         sent = registry.identity.credentials(found.version, tokens.masked(token_b))
         details = {"offered": found.offered, "endpoints": found.endpoints, "token form": found.encoding, "sent": sent}

@@ -15,8 +15,7 @@ from ocpi_nap.store import registry as sql
 
 async def unregister(registry: Registry, name: str, *, say: Say = lambda _: None) -> Platform:
     """DELETE to the platform; whatever it answers, our side ends unregistered and its token B is void (R108)."""
-    platform = await registry.platform(name)
-    async with alone(registry, platform):
+    async with alone(registry, name) as platform:
         token_c = await registry.outbound(platform, "c")
         said = "we had no token for them"
         if token_c is not None and "credentials" not in platform.endpoints:
@@ -41,6 +40,7 @@ async def end_connection(registry: Registry, platform: Platform, state: State, m
         error = RegistryError(f"{platform.name} ended the registration.", step="unregistered", answer=message,
                               advice=NEXT[state].format(platform.name))  # fmt: skip
     async with registry.db.transaction() as conn:
+        await sql.hold(conn, platform.id)
         await conn.execute("DELETE FROM token WHERE platform_id = %s", (platform.id,))
         await conn.execute("DELETE FROM schedule WHERE platform_id = %s", (platform.id,))
         ended = {"state": state, "outbound_a": None, "outbound_c": None, "last_error": error.record() if error else None}

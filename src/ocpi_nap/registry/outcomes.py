@@ -115,3 +115,9 @@ NEXT: dict[State, str] = {
     "unregistered-by-peer": "They ended the registration: `ocpi-nap platform register {0} --token …` with a new token A begins another.",
 }
 """What an operator does in a state, where no error says more; ``{0}`` is the platform's name."""
+
+
+def left(name: str) -> RegistryError:
+    """They ended the registration while we were in a handshake with them: that counts (R106)."""
+    state: State = "unregistered-by-peer"
+    return RegistryError(f"{name} ended the registration meanwhile.", step="unregistered", advice=NEXT[state].format(name), state=state)

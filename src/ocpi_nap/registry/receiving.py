@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from ocpi_nap.model.platform import Platform
 from ocpi_nap.ocpi import net, tokens
 from ocpi_nap.ocpi.client import Peer
@@ -85,9 +87,10 @@ class CredentialsService:
             raise Invalid(f"url: {error}") from None
         base = registry.peer(platform, theirs.token, timeout=_CALLBACK_TIMEOUT)
         peer: Peer = replace(base, version=version, hosts=base.hosts | {net.host_of(theirs.url)})
+        encodings = registry.encodings(msgspec.structs.replace(platform, version=version))
         try:
             async with asyncio.timeout(_CALLBACK_TOTAL):
-                found = await discover(registry.client, peer, theirs.url, registry.encodings(platform), platform.settings, only=version)
+                found = await discover(registry.client, peer, theirs.url, encodings, platform.settings, only=version)
         except DiscoveryFailed as failed:
             raise _refusal(failed) from None
         except TimeoutError:

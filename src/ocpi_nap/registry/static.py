@@ -73,6 +73,7 @@ async def set_tokens(
         onboarding.check_token(token_b, "TOKEN_B")
     try:
         async with registry.db.transaction() as conn:
+            await sql.hold(conn, platform.id)
             await replace_tokens(conn, platform, token_b)
             await sql.update_platform(conn, platform.id, values)
             changed = " and ".join(label for label, token in (("B", token_b), ("C", token_c)) if token is not None)

@@ -39,9 +39,10 @@ async def held(conn: Conn, *number: int, wait: bool) -> AsyncIterator[bool]:
             await conn.execute(f"SELECT pg_advisory_unlock({arguments})".encode(), number)
 
 
-async def try_until_commit(conn: Conn, *number: int) -> bool:
-    """Take a lock until the end of the transaction, unless somebody else has it."""
-    return await _true(conn, f"pg_try_advisory_xact_lock({', '.join(['%s'] * len(number))})", number)
+async def try_until_commit(conn: Conn, *number: int, shared: bool = False) -> bool:
+    """Take a lock until the end of the transaction, unless somebody else has it; ``shared`` with others that take it so."""
+    take = "pg_try_advisory_xact_lock_shared" if shared else "pg_try_advisory_xact_lock"
+    return await _true(conn, f"{take}({', '.join(['%s'] * len(number))})", number)
 
 
 async def _true(conn: Conn, expression: str, number: tuple[int, ...]) -> bool:

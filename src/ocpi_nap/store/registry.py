@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from psycopg.types.json import Jsonb
 
-from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings
+from ocpi_nap.model.platform import Operator, Party, Platform, PlatformSettings, State
 from ocpi_nap.store import locks
 from ocpi_nap.store.database import Conn, Database
 
@@ -71,7 +71,8 @@ async def put_operators(conn: Conn, platform_id: int, environment: str, operator
     """Add operators, or give those that are there a new name and URL; raises UniqueViolation as `insert_operators` does."""
     for operator in operators:
         await conn.execute(
-            "UPDATE operator SET name = %s, url = %s, details = NULL WHERE platform_id = %s AND country_code = %s AND party_id = %s",
+            "UPDATE operator SET name = %s, url = %s, details = NULL, source = 'configured'"
+            " WHERE platform_id = %s AND country_code = %s AND party_id = %s",
             (operator.name, operator.url, platform_id, operator.country_code, operator.party_id),
         )
     await insert_operators(conn, platform_id, environment, operators)
@@ -145,9 +146,16 @@ async def in_handshake(db: Database) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-async def try_handshake_lock(conn: Conn, platform_id: int) -> bool:
-    """Take the lock until the end of the transaction, unless a handshake has it."""
-    return await locks.try_until_commit(conn, locks.HANDSHAKE, platform_id)
+async def try_handshake_lock(conn: Conn, platform_id: int, *, shared: bool = False) -> bool:
+    """Take the lock until the end of the transaction, unless a handshake has it; ``shared`` with others that take it so."""
+    return await locks.try_until_commit(conn, locks.HANDSHAKE, platform_id, shared=shared)
+
+
+async def hold(conn: Conn, platform_id: int) -> State | None:
+    """The platform's state, which stays until the transaction ends; None where it is gone. Taken before its tokens, by all who change both:
+    no two of them wait for each other."""
+    row = await (await conn.execute("SELECT state FROM platform WHERE id = %s FOR UPDATE", (platform_id,))).fetchone()
+    return row[0] if row else None
 
 
 async def add_token(conn: Conn, platform_id: int, kind: str, state: str, digest: bytes) -> int:
