@@ -11,6 +11,7 @@ from ocpi_nap.intake.repair import repair_location
 from ocpi_nap.intake.tasks import run_task
 from ocpi_nap.ocpi.client import PeerError
 from ocpi_nap.registry import Registry, RegistryError, handshake, rotation
+from ocpi_nap.store.crawls import put_off_full
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class RegistryJobHandlers:
     async def crawl(self, job: CrawlJob) -> None:
         """Pull the platform; where its endpoints answer 404 or 410, they are looked up again first (R62)."""
         platform = await self._registry.platform_by_id(job.platform_id)
-        if platform is None:
+        if platform is None or platform.paused:
             return
         full = job.full or platform.settings.full_only
         try:
@@ -32,7 +33,13 @@ class RegistryJobHandlers:
             moved = any(report.http_status in (404, 410) for report in reports.values())
             if moved and await handshake.refresh_endpoints(self._registry, platform.name):
                 reports = await pull_platform(self._registry, await self._registry.platform(platform.name), full=full)
-        except (RegistryError, AlreadyRunning) as error:
+        except AlreadyRunning as error:
+            if full:  # it is what withdraws, and what a new registration begins with: it must not wait for its next turn
+                async with self._registry.db.connection() as conn:
+                    await put_off_full(conn, platform.id)
+            log.info("no pull of %s: %s", platform.name, error)
+            return
+        except RegistryError as error:
             log.info("no pull of %s: %s", platform.name, error)
             return
         for module, report in reports.items():
@@ -41,7 +48,7 @@ class RegistryJobHandlers:
     async def repair(self, job: RepairJob) -> None:
         """Fetch one Location that a push spoke of (D6)."""
         platform = await self._registry.platform_by_id(job.platform_id)
-        if platform is None:
+        if platform is None or platform.paused:
             return
         try:
             peer = await self._registry.connected_peer(platform)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from ocpi_nap.model.issues import Issue
 from ocpi_nap.store.database import Database
-from ocpi_nap.store.issues import add_issues
+from ocpi_nap.store.issues import OTHERS, add_issues
 
 log = logging.getLogger(__name__)
 
 _MOST = 20_000
-"""Different records held before they are written; of a flood beyond that the log says only how many there were."""
+"""Different records held before they are written; of a flood beyond that only the number is told, by platform and rule."""
 
 
 @dataclass(slots=True)
@@ -37,28 +37,24 @@ class IssueLog:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._records: dict[tuple[int, str, str, str], _Record] = {}
-        self._left_out = 0
 
     def add(self, platform_id: int, object_path: str, issues: Iterable[Issue], *, refused: bool = False) -> None:
         """Count the issues of one object."""
         now = datetime.now(UTC)
         for issue in issues:
-            key = (platform_id, _clean(object_path, 300), _clean(issue.path, 200), issue.rule)
-            record = self._records.get(key)
-            if record is not None:
-                record.count, record.last_seen, record.issue, record.refused = record.count + 1, now, issue, refused
-            elif len(self._records) < _MOST:
-                self._records[key] = _Record(issue, refused, now, now)
-            else:
-                self._left_out += 1
+            self._count((platform_id, _clean(object_path, 300), _clean(issue.path, 200), issue.rule), _Record(issue, refused, now, now))
+
+    def _count(self, key: tuple[int, str, str, str], met: _Record) -> None:
+        if key not in self._records and len(self._records) >= _MOST:
+            key = (key[0], OTHERS[met.refused], "", key[3])
+        record = self._records.setdefault(key, met)
+        if record is not met:
+            record.count, record.last_seen, record.issue, record.refused = record.count + met.count, met.last_seen, met.issue, met.refused
 
     async def flush(self, *, least: int = 0) -> None:
         """Write what has come together, if it is so much; on a database failure it is kept for the next time."""
         if len(self._records) < least:
             return
-        if self._left_out:
-            log.warning("%d issues were left out: too many different ones came at once", self._left_out)
-            self._left_out = 0
         if not self._records:
             return
         records, self._records = self._records, {}
@@ -70,5 +66,6 @@ class IssueLog:
             await add_issues(self._db, values)
         except Exception:
             log.exception("%d issue records could not be written", len(records))
-            if len(self._records) < _MOST:
-                self._records = records | self._records
+            later, self._records = self._records, records
+            for key, record in later.items():
+                self._count(key, record)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -23,7 +23,8 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.store import events, locks
 from ocpi_nap.store.activity import count_operators, forget_old_jobs, forget_old_pushes
-from ocpi_nap.store.crawls import take_due
+from ocpi_nap.store.bounds import keep_bounded
+from ocpi_nap.store.crawls import put_off_full, take_due
 from ocpi_nap.store.database import Conn, Database
 from ocpi_nap.store.registry import end_publication
 from ocpi_nap.waiting import happens
@@ -37,6 +38,8 @@ _SLOW_AFTER = 300.0
 _MOST_SLOW = 32
 _MOST_REPAIRS = 1000
 """Repairs of one platform that wait; what is over that, the next full pull brings."""
+_REPAIRS_AN_HOUR = 1000
+"""Of one platform that a process queues: each leaves notes in the database, and where more is unknown a pull is what helps."""
 _ROUNDS_A_MINUTE = 60
 _PATIENCE = 5.0
 """Seconds for jobs to end when the process shall."""
@@ -102,9 +105,16 @@ class RepairQueue:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._queued: Counter[int] = Counter()
+        self._until = time.monotonic() + 3600
 
     async def __call__(self, platform_id: int, address: NodeKey) -> None:
         """Queue the repair; a failure is logged, since the next full pull heals the same."""
+        if time.monotonic() > self._until:
+            self._queued, self._until = Counter(), time.monotonic() + 3600
+        self._queued[platform_id] += 1
+        if self._queued[platform_id] > _REPAIRS_AN_HOUR:
+            return
         job = RepairJob(platform_id, NodeKey(address.country_code.upper(), address.party_id.upper(), address.id))
         name = f"repair/{platform_id}/{job.address.country_code}/{job.address.party_id}/{job.address.id}"
         try:
@@ -266,20 +276,25 @@ async def _hand_out(db: Database, handlers: JobHandlers, round_number: int, chan
     """Every second what is due to be crawled; rarer things every minute and every hour."""
     async with db.transaction() as conn:
         for platform_id, full in await take_due(conn, next_due):
-            await _enqueue(conn, "crawl", CrawlJob(platform_id, full), f"crawl/{platform_id}/{full}")
+            queued = await _enqueue(conn, "crawl", CrawlJob(platform_id, full), f"crawl/{platform_id}/{full}")
+            if full and not queued:  # the one of an earlier registration goes on still
+                await put_off_full(conn, platform_id)
     if round_number % _ROUNDS_A_MINUTE == 0:
         await end_publication(db, datetime.now(UTC) - timedelta(minutes=3))
         due = await handlers.rotations_due()
         async with db.connection() as conn:
             for platform_id in due:
                 await _enqueue(conn, "rotate", RotateJob(platform_id), f"rotate/{platform_id}")
+    if round_number % (10 * _ROUNDS_A_MINUTE) == 0:
+        await keep_bounded(db)
     if round_number % (60 * _ROUNDS_A_MINUTE) == 0:
         await forget_old_pushes(db)
         await forget_old_jobs(db)
         await events.clear(db, change_days)
 
 
-async def _enqueue(conn: Conn, entrypoint: str, job: msgspec.Struct, once: str, *, priority: int = 0) -> None:
-    """Queue a job unless the same one (``once``) waits already."""
+async def _enqueue(conn: Conn, entrypoint: str, job: msgspec.Struct, once: str, *, priority: int = 0) -> bool:
+    """Queue a job; False when the same one (``once``) waits or runs already."""
     queries = Queries(PsycopgDriver(conn))
-    await queries.enqueue(entrypoint, msgspec.json.encode(job), priority, dedupe_key=once[:250], on_conflict="skip")
+    added = await queries.enqueue(entrypoint, msgspec.json.encode(job), priority, dedupe_key=once[:250], on_conflict="skip")
+    return added != [None]

@@ -152,6 +152,19 @@ async def last_complete(db: Database, platform_id: int, module: str, scope: str)
     return row[0] if row else None
 
 
+async def connection(db: Database, platform_id: int) -> tuple[str, bool, bytes | None] | None:
+    """(state, whether paused, sealed token that we send) of a platform; None when there is none."""
+    row = await db.fetch_one("SELECT state, paused, outbound_c FROM platform WHERE id = %s", (platform_id,))
+    return row if row is None else (row[0], row[1], row[2])
+
+
+async def put_off_full(conn: Conn, platform_id: int) -> None:
+    """The full pull that was due is due again in a minute: another one of the platform is in its way."""
+    await conn.execute(
+        "UPDATE schedule SET due_at = now() + interval '1 minute' WHERE platform_id = %s AND full_pull AND due_at > now()", (platform_id,)
+    )
+
+
 _FIRST_SINCE = """
 SELECT max(e.at) FROM platform_event e
  WHERE e.platform_id = %(platform)s AND e.step = 'registered'

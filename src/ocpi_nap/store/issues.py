@@ -9,13 +9,35 @@ from typing import Any
 
 from ocpi_nap.store.database import Database
 
-_UPSERT = """
-INSERT INTO issue AS i (platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
-SELECT t.* FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[],
-                     %s::timestamptz[], %s::timestamptz[], %s::bigint[])
-    AS t(platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count)
-  JOIN platform p ON p.id = t.platform_id
- ORDER BY t.platform_id, t.object, t.path, t.rule
+MOST_RECORDS = 50_000
+"""Of one platform and rule; what is beyond is counted in one record for all other objects."""
+OTHERS = {True: "other objects, refused", False: "other objects, tolerated"}
+"""The name of that record."""
+
+_COLUMNS = "platform_id, object, path, rule, message, sample, refused, first_seen, last_seen, count"
+_UPSERT = f"""
+WITH given AS (
+    SELECT t.* FROM unnest(%(platform_id)s::int[], %(object)s::text[], %(path)s::text[], %(rule)s::text[], %(message)s::text[],
+                           %(sample)s::text[], %(refused)s::boolean[], %(first_seen)s::timestamptz[], %(last_seen)s::timestamptz[],
+                           %(count)s::bigint[]) AS t({_COLUMNS})
+      JOIN platform p ON p.id = t.platform_id
+), new AS (
+    SELECT g.platform_id, g.object, g.path, g.rule,
+           coalesce(k.records, 0) + row_number() OVER (PARTITION BY g.platform_id, g.rule ORDER BY g.object, g.path) AS place
+      FROM given g LEFT JOIN issue i USING (platform_id, object, path, rule)
+      LEFT JOIN (SELECT platform_id, rule, sum(records) AS records FROM issue_group GROUP BY platform_id, rule) k USING (platform_id, rule)
+     WHERE i.platform_id IS NULL
+), placed AS (
+    SELECT g.*, coalesce(n.place > %(most)s, false) AS beyond FROM given g LEFT JOIN new n USING (platform_id, object, path, rule)
+), named AS (
+    SELECT platform_id, CASE WHEN beyond AND refused THEN %(refused_others)s WHEN beyond THEN %(other_others)s ELSE object END AS object,
+           CASE WHEN beyond THEN '' ELSE path END AS path, rule, message, sample, refused, first_seen, last_seen, count
+      FROM placed
+)
+INSERT INTO issue AS i ({_COLUMNS})
+SELECT platform_id, object, path, rule, (array_agg(message ORDER BY last_seen DESC))[1], (array_agg(sample ORDER BY last_seen DESC))[1],
+       bool_or(refused), min(first_seen), max(last_seen), sum(count)
+  FROM named GROUP BY platform_id, object, path, rule ORDER BY platform_id, object, path, rule
 ON CONFLICT (platform_id, object, path, rule) DO UPDATE
    SET message = excluded.message, sample = excluded.sample, refused = excluded.refused, last_seen = excluded.last_seen,
        count = i.count + excluded.count
@@ -28,8 +50,9 @@ NewIssue = tuple[int, str, str, str, str, str, bool, datetime, datetime, int]
 
 async def add_issues(db: Database, issues: Sequence[NewIssue]) -> None:
     """Add issues, each object, path and rule at most once, to what was counted of them before; those of platforms that are gone are left
-    out."""
-    await db.execute(_UPSERT, tuple(list(column) for column in zip(*issues, strict=True)))
+    out. Of more objects than MOST_RECORDS only the number is told."""
+    columns = {name: list(column) for name, column in zip(_COLUMNS.split(", "), zip(*issues, strict=True), strict=True)}
+    await db.execute(_UPSERT, columns | {"most": MOST_RECORDS, "refused_others": OTHERS[True], "other_others": OTHERS[False]})
 
 
 Key = tuple[str, str, str]
