@@ -78,7 +78,7 @@ async def test_register_pull_push_publish(nap: Nap, cpo: Cpo) -> None:
     report = json.loads(await nap.cli("platform", "pull", "acme", "--full", "--json"))
     assert report["locations"] | {"issues": 0} == report["locations"]
     assert (report["locations"]["complete"], report["locations"]["unchanged"], report["locations"]["withdrawn"]) == (True, 5, 0)
-    assert ("tariffs" in report) == (cpo.version != "2.1.1")
+    assert report["tariffs"]["complete"] and report["tariffs"]["pulled"] == (cpo.version != "2.1.1")
 
     body = {"status": "CHARGING", "last_updated": "2026-02-01T12:00:00Z"}
     status, envelope = await cpo.push("PATCH", "FI/ABC/L1/U1", body)

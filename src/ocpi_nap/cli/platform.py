@@ -15,6 +15,7 @@ from ocpi_nap.cli.context import Context, run
 from ocpi_nap.cli.errors import CliError
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
+from ocpi_nap.intake.crawl import MODULES, ModuleReport
 from ocpi_nap.model.platform import Platform
 from ocpi_nap.model.timestamps import format_z
 from ocpi_nap.ocpi import tokens
@@ -242,8 +243,8 @@ def pull_now(
         return {module: report.as_dict() for module, report in reports.items()}
 
     reports = run(act)
-    if as_json:
-        print(json.dumps(reports, indent=2))
+    if as_json:  # both lists, whatever the version and the platform's endpoints: a program need not ask which there are
+        print(json.dumps({m: {"pulled": m in reports, **reports.get(m, ModuleReport().as_dict())} for m in MODULES}, indent=2))
     else:
         for module, report in reports.items():
             counts = ", ".join(f"{report[key]} {key}" for key in ("new", "changed", "unchanged", "withdrawn", "refused"))
