@@ -341,6 +341,29 @@ async def test_objects_too_large(ocpi: Ocpi, version: str, monkeypatch: pytest.M
         assert await ocpi.db.fetch_all("SELECT object FROM issue WHERE rule = 'too_large'") == [("locations/FI/ABC/L2",)]
 
 
+@pytest.mark.holds("R32", "R127", "R200", "I-66")
+@each
+async def test_towers_in_a_page(ocpi: Ocpi, version: str) -> None:
+    """One that no decoder reads to its end, and one just too high: each refused by itself, what is held of it stays."""
+    async with sender(ocpi, version) as cpo:
+        bodies = [jsontext.dump(location(version, n)) for n in range(4)]
+
+        def answer(request: web.Request, items: list[Any]) -> web.Response:
+            return raw(b'{"status_code":1000,"data":[' + b",".join(bodies if request.path == "/locations" else []) + b"]}")
+
+        cpo.handler = answer
+        await cpo.pull()
+        for number, height in ((1, 100_000), (2, 100)):
+            tower = b'"x":{"[\\"y":' + b"[" * height + b'"]"' + b"]" * height + b"}"
+            bodies[number] = bodies[number].replace(b'"name"', tower + b',"name"', 1)
+        report = (await cpo.pull())["locations"]
+        assert report.complete, report.error
+        assert (report.counts.unchanged, report.counts.refused, report.counts.withdrawn, report.counts.withheld) == (2, 2, 0, 0)
+        told = await ocpi.db.fetch_all("SELECT object, rule, message FROM issue WHERE refused ORDER BY object")
+        assert [row[0] for row in told] == ["locations/FI/ABC/L1", "locations/FI/ABC/L2"]
+        assert {row[1:] for row in told} == {("not_json", "cannot be decoded: nested too deeply")}
+
+
 @pytest.mark.holds("R200", "R117", "I-54")
 @each
 async def test_more_objects_than_there_are(ocpi: Ocpi, version: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 from prometheus_client import Counter
 
 from ocpi_nap.intake.batches import write_apart
+from ocpi_nap.intake.connection import Connection
 from ocpi_nap.intake.issuelog import IssueLog
 from ocpi_nap.intake.operations import Context, Module, Operation, cleaned, prepare_put
 from ocpi_nap.intake.owner import UNKNOWN_PARTY, owner, stated_owner
@@ -38,6 +39,8 @@ from ocpi_nap.store.rows import LocationKey
 log = logging.getLogger(__name__)
 
 _PULLED = Counter("ocpi_nap_pulled_objects_total", "Objects met in pulls", ["platform", "module", "outcome"])
+MODULES: tuple[Module, ...] = ("tariffs", "locations")
+"""In the order in which they are pulled, so that references to tariffs resolve (R175)."""
 
 _CHUNK = 256
 """Objects a transaction: long enough to be quick, short enough not to hold up the readers of the change feed."""
@@ -102,23 +105,27 @@ async def pull(
     ``on_wait`` is called and its end awaited, or AlreadyRunning raised where there is none.
     """
     issues = IssueLog(db)
+    connection = await Connection.of(db, platform.id)
     async with db.connection() as conn, _alone(conn, platform, on_wait):
         try:
             await crawls.end_interrupted(conn, platform.id)
             reports: PullReport = {}
-            modules: tuple[Module, ...] = ("tariffs", "locations")
-            for module in modules:
+            for module in MODULES:
                 url = platform.endpoints.get(module)
                 if url is None or platform.version is None or module not in VERSIONS[platform.version].modules:
                     continue
                 report = reports[module] = ModuleReport()
+                if ended := await connection.ended():
+                    report.complete, report.error = False, f"stopped: {ended}"
+                    continue
                 scopes: list[Party | None] = [None]
                 if platform.settings.pull_scope == "per_operator" and VERSIONS[platform.version].has_roles:
                     scopes = [operator.party for operator in platform.operators]
                 for scope in scopes:
                     crawl = _Crawl(db, client, peer(scope), platform, module, url, scope, full, issues, report, progress, confirm, area)
-                    await crawl.run()
-            await _remember(db, platform, reports)
+                    await crawl.run(connection)
+            if not await connection.ended():
+                await _remember(db, platform, reports)
             return reports
         finally:
             await issues.flush()
@@ -162,12 +169,15 @@ class _Head(msgspec.Struct):
 _heads = msgspec.json.Decoder(_Head)
 
 
-def _parse(item: bytes) -> dict[str, Any] | None:
+def _parse(item: bytes) -> dict[str, Any] | Issue:
+    """The object, or why it is none."""
+    if len(item) > LARGEST_OBJECT:
+        return _TOO_LARGE
     try:
         raw = jsontext.parse(item)
-    except jsontext.NotJson:
-        return None
-    return raw if isinstance(raw, dict) else None
+    except jsontext.NotJson as error:
+        return Issue("", "not_json", f"cannot be decoded: {error}")
+    return raw if isinstance(raw, dict) else Issue("", "wrong_type", "not an object")
 
 
 class _Crawl:
@@ -195,7 +205,7 @@ class _Crawl:
         self.only_party = platform.operators[0].party if len(platform.operators) == 1 else None
         self.scope_name = f"{scope[0]}*{scope[1]}" if scope else "platform"
 
-    async def run(self) -> None:
+    async def run(self, connection: Connection) -> None:
         started = datetime.now(UTC)
         crawl_id = await crawls.start_crawl(self.db, self.platform.id, self.module, self.scope_name, self.full, started)
         # The first full pull counts from the registration (R85): what is pushed between the two is newer than the list (R125).
@@ -207,15 +217,19 @@ class _Crawl:
         http_status: int | None = None
         try:
             self.known = await crawls.known_objects(self.db, self.module, self.platform.id)
-            crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=await self._date_from())
-            async for page in crawler.pages():
-                self.counts.pages = page.number
-                for item, digest in page.items:
-                    await self._take(item, digest)
-                await self.issues.flush(least=_ISSUES)
-                self._tell(crawler.total)
+            date_from = await self._date_from()
+            crawler = Crawler(self.client, self.peer, self.url, self.platform.settings, date_from=date_from, may=connection.check)
+            async with aclosing(crawler.pages()) as pages:
+                async for page in pages:
+                    await connection.check()
+                    self.counts.pages = page.number
+                    for item, digest in page.items:
+                        await self._take(item, digest)
+                    await self.issues.flush(least=_ISSUES)
+                    self._tell(crawler.total)
             await self._finish_writing()
             complete = True
+            self.doubtful = self.doubtful or crawler.overlapping
             if self.full and not crawler.unstable:
                 await self._reconcile(since)
             if self.full and self.module == "locations":
@@ -262,14 +276,13 @@ class _Crawl:
         self.counts.objects += 1
         if self.counts.objects % 4 == 0:
             await asyncio.sleep(0)  # a crawl shares its process with the publisher
-        raw: dict[str, Any] | None = None
+        raw: dict[str, Any] | Issue | None = None
         party, object_id = self._head(item)
         if party is None:
-            raw = _parse(item) if len(item) <= LARGEST_OBJECT else None
-            if raw is None:
-                self.doubtful = True
-                problem = _TOO_LARGE if len(item) > LARGEST_OBJECT else Issue("", "wrong_type", "not an object")
-                self._refuse(f"{self.module}[{self.counts.objects - 1}]", [problem])
+            raw = _parse(item)
+            if isinstance(raw, Issue):
+                self._there(object_id)
+                self._refuse(f"{self.module}[{self.counts.objects - 1}]", [raw])
                 return
             party, object_id = owner(raw, self.platform), raw.get("id")
         if party is None or party not in self.parties or (self.scope is not None and party != self.scope):
@@ -288,15 +301,19 @@ class _Crawl:
             self.counts.unchanged += 1
             self.seen.add(key)
             return
-        if len(item) > LARGEST_OBJECT:
-            self.seen.add(key)
-            self._refuse(f"{self.module}/{party[0]}/{party[1]}/{object_id}", [_TOO_LARGE])
-            return
-        raw = raw or _parse(item)
-        if raw is None:
-            self._refuse(f"{self.module}/{party[0]}/{party[1]}/{object_id}", [Issue("", "not_json", "cannot be decoded")])
+        raw = raw if isinstance(raw, dict) else _parse(item)
+        if isinstance(raw, Issue):
+            self.seen.add(key)  # it is there: what is held of it stays (R127)
+            self._refuse(f"{self.module}/{party[0]}/{party[1]}/{object_id}", [raw])
             return
         await self._prepare(key, NodeKey(*party, str(object_id)), raw, digest)
+
+    def _there(self, object_id: Any) -> None:
+        """An object whose owner cannot be told is there: what any of them has under its id stays; without an id, it may be any object."""
+        if isinstance(object_id, str | int):
+            self.seen |= {(self.platform.id, *party, self.version.id_key(str(object_id))) for party in self.parties}
+        else:
+            self.doubtful = True
 
     def _head(self, item: bytes) -> tuple[Party | None, Any]:
         """Owner and id without decoding the object, which is most of the cost of an unchanged one; no owner: decode it."""

@@ -54,6 +54,33 @@ def parse(data: bytes) -> Any:
     return value
 
 
+_TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+([\[\]{}])', re.DOTALL)
+_MOST_BRACKETS = 1_000_000
+_KEPT_DEPTH = 2 * _DEEPEST
+
+
+def cut(data: bytes) -> bytes:
+    """The text with null for what is nested deeper than 128, for a decoder that gives up on such: whatever of it was too deep for `parse`
+    still is. The text itself where it has more than a million brackets."""
+    parts: list[bytes] = []
+    kept = depth = 0
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        return data
+    found = _TO_BRACKET.match(data)
+    while found is not None:
+        at = found.start(1)
+        if data[at] in b"[{":
+            depth += 1
+            if depth == _KEPT_DEPTH + 1:
+                parts += (data[kept:at], b"null")
+        else:
+            if depth == _KEPT_DEPTH + 1:
+                kept = at + 1
+            depth -= 1
+        found = _TO_BRACKET.match(data, found.end())
+    return b"".join((*parts, data[kept:]))
+
+
 load = _decoder.decode
 """Decode what `dump` wrote of objects that were parsed: it may be nested a little deeper, and larger, than what may come."""
 

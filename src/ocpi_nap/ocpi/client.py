@@ -303,9 +303,13 @@ def _envelope(body: bytes) -> dict[str, Any]:
 
 
 def _page_envelope(body: bytes) -> dict[str, Any]:
-    """The envelope with ``data`` as text; what only the tolerant decoder reads is written anew."""
+    """The envelope with ``data`` as text; what only the tolerant decoder reads is written anew, and an object that is a tower is cut: the
+    others of the page are not lost for it (R127)."""
     try:
-        found = _pages.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        try:
+            found = _pages.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        except RecursionError:
+            found = _pages.decode(jsontext.cut(body.removeprefix(b"\xef\xbb\xbf")))
         head = {"status_code": found.status_code, "status_message": found.status_message, "timestamp": found.timestamp}
         return {**head, "data": bytes(found.data)}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

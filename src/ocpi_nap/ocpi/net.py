@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -91,13 +92,23 @@ def public_socket(address: Any) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+_UNSENDABLE = re.compile(r"[^\x21-\x7e]")
+
+
+def _sendable(url: str) -> str:
+    """With what cannot stand in a request line percent-encoded; all else stays as it came (R113)."""
+    head, mark, tail = url.partition("://")
+    host, slash, path = tail.partition("/")
+    return f"{head}{mark}{host}{slash}{_UNSENDABLE.sub(lambda found: quote(found.group(), errors='surrogateescape'), path)}"
+
+
 def follow(base: str, target: str, allowed: frozenset[str]) -> str:
     """A redirect or Link target made absolute; http on the host of an https URL is upgraded; other hosts are refused.
 
     On the very port that we use, the scheme is the one that works there: some write https into links whatever they speak.
     """
     try:
-        url = urljoin(base, target.strip())
+        url = _sendable(urljoin(base, target.strip()))
     except ValueError:
         raise NoUrl(f"{target[:100]!r} is not a usable URL") from None
     parts, origin = _split(url), _split(base)

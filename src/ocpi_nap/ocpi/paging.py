@@ -7,7 +7,7 @@ import email.utils
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -39,6 +39,12 @@ class _Object(msgspec.Struct):
     id: msgspec.Raw | None = None
 
 
+class _Named(msgspec.Struct):
+    country_code: msgspec.Raw = msgspec.Raw(b"")
+    party_id: msgspec.Raw = msgspec.Raw(b"")
+    id: msgspec.Raw = msgspec.Raw(b"")
+
+
 class _Counted(msgspec.Struct):
     """An object of a list, passed over and counted."""
 
@@ -52,6 +58,7 @@ MOST_OBJECTS = 1_000_000
 LARGEST_OBJECT = 10 * 1024 * 1024
 """Bytes of one object, as of a pushed one (R38)."""
 _single = msgspec.json.Decoder(_Object)
+_named = msgspec.json.Decoder(_Named)
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -63,35 +70,47 @@ class Page:
     items: list[tuple[bytes, bytes]]
 
 
+async def _may() -> None:
+    """Nothing is against the next request."""
+
+
 class Crawler:
-    """Follows one list; after the last page, ``total`` and ``unstable`` say what may be concluded from it."""
+    """Follows one list; after the last page, ``total``, ``unstable`` and ``overlapping`` say what may be concluded from it.
+
+    ``may`` is awaited before each request, and raises CrawlFailed where none may follow.
+    """
 
     def __init__(
         self, client: OcpiClient, peer: Peer, url: str, settings: PlatformSettings, *, date_from: datetime | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, may: Callable[[], Awaitable[None]] = _may,
     ) -> None:  # fmt: skip
         self._client, self._peer, self._url, self._settings = client, peer, url, settings
-        self._date_from, self._sleep = date_from, sleep
+        self._date_from, self._sleep, self._may = date_from, sleep, may
         self._limit: int | None = settings.page_size if settings.send_paging_parameters else None
         self._ends_at = time.monotonic() + 60 * settings.crawl_minutes
         self._totals_like_pages = 0
         self._asked: set[str] = set()
         self._dead_links: set[str] = set()
         self._broken_link: CrawlFailed | None = None
+        self._foreign: CrawlFailed | None = None
         self._seen: set[bytes] = set()
+        self._before: list[bytes] | None = None
+        """Objects of the page before one that was asked for by an offset."""
         self._barren = 0
         """Pages in a row that brought nothing new."""
         self.total: int | None = None
         """The last X-Total-Count, unless it only counts pages."""
         self.unstable = False
         """The total shrank, so that objects may have slipped between two pages (R119)."""
+        self.overlapping = False
+        """A page began with objects of an earlier one: the list moved meanwhile, and others may have slipped (I-57)."""
         self.server_time: datetime | None = None
         self.number = 0
         """Pages that were read."""
         self.received = 0
         """Objects that came; those that an earlier page had already do not count."""
 
-    async def pages(self) -> AsyncIterator[Page]:
+    async def pages(self) -> AsyncGenerator[Page]:
         """All pages in order, the next one on its way meanwhile; raises CrawlFailed when one cannot be had or the count does not
         fit (R126). Once."""
         url, linked = self._start_url(0), False
@@ -121,6 +140,8 @@ class Crawler:
                     break
         finally:
             coming.cancel()
+        if self._foreign is not None:
+            raise self._foreign
         if self.total is None and self._broken_link is not None:
             raise self._broken_link
         if self.total is not None and self.received < self.total:
@@ -148,16 +169,20 @@ class Crawler:
         self.number += 1
         items = _items(answer)
         fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in self._seen]
+        if self._before is not None and fresh and _names(items) <= _names(self._before):
+            fresh = []  # offsets are ignored, and the one page there is says something else each time (R116, I-54)
         self._seen.update(digest for _, digest in fresh)
         self.received += len(fresh)
         if self.received > MOST_OBJECTS:
             raise CrawlFailed(f"more than {MOST_OBJECTS} objects")
         self._count(answer, len(items))
         self._barren = 0 if fresh else self._barren + 1
+        self.overlapping = self.overlapping or 0 < len(fresh) < len(items)
         try:
             following = self._following(answer, len(items))
         except CrawlFailed as error:
             return fresh, None, error
+        self._before = items if following is not None and not following[1] else None
         if following is not None and self.number >= self._settings.max_pages:
             return fresh, None, CrawlFailed(f"more than {self._settings.max_pages} pages")
         return fresh, following, None
@@ -186,15 +211,16 @@ class Crawler:
                 url = net.follow(answer.url, link, self._peer.hosts)
             except net.NoUrl:
                 url = ""
-            except net.Refused as error:
-                raise CrawlFailed(f"the next page is not followed: {error}") from None
+            except net.Refused as error:  # the pull fails (R115), but what an offset brings is not lost (field lessons 7)
+                self._foreign = CrawlFailed(f"the next page is not followed: {error}")
+                url = ""
             if url in self._dead_links:
                 url = ""
             if url in self._asked:
                 raise CrawlFailed("the next page is one that was read already")
             if url:
                 return url, True
-        if self._barren or not self._more(answer, arrived):
+        if self._barren or not (self._more(answer, arrived) or (link is not None and self.total is None)):
             return None
         url = self._start_url(self.received)
         return None if url in self._asked else (url, False)
@@ -225,6 +251,7 @@ class Crawler:
         while True:
             if time.monotonic() > self._ends_at:
                 raise CrawlFailed(f"longer than {self._settings.crawl_minutes} minutes")
+            await self._may()
             try:
                 return await self._client.get_page(peer, url)
             except RefusedUrl as error:
@@ -273,6 +300,18 @@ def _items(answer: Answer) -> list[bytes]:
     except (msgspec.MsgspecError, RecursionError):
         pass
     raise CrawlFailed("data is not a list of objects")
+
+
+def _names(items: list[bytes]) -> set[tuple[bytes, ...]]:
+    """What the objects are called, as it is written."""
+    found: set[tuple[bytes, ...]] = set()
+    for item in items:
+        try:
+            named = _named.decode(item)
+            found.add((bytes(named.country_code), bytes(named.party_id), bytes(named.id)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found.add((item,))
+    return found
 
 
 def _number(text: str | None) -> int | None:
