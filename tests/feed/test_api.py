@@ -19,6 +19,7 @@ from ocpi_nap.store import registry
 from ocpi_nap.store.database import Database
 from tests.asgi import call
 from tests.feed.conftest import Api, settled
+from tests.feed.network import Network
 
 BASE = "/api/charging-network/v1"
 V = VERSIONS["2.3.0"]
@@ -120,6 +121,27 @@ async def test_the_real_samples_are_served_equal(api: Api, database: Database, s
     assert {i: rows[i] for i in ids & set(statuses)} == {i: statuses[i] for i in ids & set(statuses)}
 
 
+async def test_details_that_are_not_as_ocpi_has_them(app: Any, database: Database) -> None:
+    """Typed clients read them: what has another name or type is left out, and a name there is always (contract sections 1 and 2)."""
+    made = await Network.create(database)
+    logo = {"url": "https://l.example/l.svg", "type": "SVG", "category": None, "width": "150", "height": 150.0, "alt": ["x"]}
+    await made.put([1], operator={"name": "Lataus Oy", "website": 7, "email": "a@l.example", "logo": logo})
+    await made.put([2], operator={"name": ["Lataus"], "website": "https://l.example"})
+    await made.put([3], operator={"name": "Lataus Oy", "website": None, "logo": {"url": 1, "width": 150}})
+    shown = {"logo": {"url": "https://l.example/l.svg", "type": "SVG", "height": 150}, "name": "Lataus Oy"}
+    await database.execute("""UPDATE operator SET details = '{"name": 7, "phone": "1", "website": "https://w.example"}'""")
+    async with database.transaction() as conn:
+        await registry.visible_change(conn)
+    await settled(database)
+    features = (await call(app, f"{BASE}/locations")).json()["features"]
+    registered = {"name": "Operator ABC", "website": "https://w.example"}
+    details = [feature["properties"]["operator"]["details"] for feature in features]
+    assert details == [shown, registered, {"name": "Lataus Oy"}]
+    assert json.dumps(details[0]) == json.dumps(shown)
+    (operator,) = (await call(app, f"{BASE}/operators")).json()
+    assert operator["details"] == registered
+
+
 @pytest.mark.parametrize("path", ["operators", "locations", "locations/statuses", "tariffs"])
 async def test_http_rules(app: Any, path: str) -> None:
     """Contract section 0: gzip, 406, ETag and 304, CORS, OPTIONS, HEAD, 404."""
@@ -133,7 +155,7 @@ async def test_http_rules(app: Any, path: str) -> None:
     assert options.status == 204 and options.headers["access-control-max-age"] == "86400"
     assert (await call(app, f"{BASE}/{path}", method="HEAD", headers={"accept-encoding": ""})).status == 200
     missing = await call(app, f"{BASE}/nothing")
-    assert (missing.status, missing.json()) == (404, {"message": "Not Found"})
+    assert (missing.status, missing.headers["content-type"], missing.body) == (404, "application/json", b'{"message": "Not Found"}')
 
 
 @pytest.mark.parametrize("path", ["locations", "locations/statuses", "tariffs"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import io
 import random
 import shutil
 import tempfile
@@ -114,8 +113,9 @@ class Node:
             member = zlib.decompressobj(31)
             assert member.decompress(files["gzip"]) == expected
             assert member.eof and member.unused_data == b""  # one member: many clients read no further
-            with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(files["zstd"]), read_across_frames=True) as stream:
-                assert stream.read() == expected
+            assert zstandard.ZstdDecompressor().decompress(files["zstd"], allow_extra_data=False) == expected  # and one frame
+            frame = zstandard.get_frame_parameters(files["zstd"])
+            assert (frame.content_size, frame.window_size) == (len(expected), 1 << 17)
         assert len(list((self.folder / "snapshots").iterdir())) == 4 * len(FORMS)
 
 

@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zstandard
 
-from ocpi_nap.feed.editions import maker
-from ocpi_nap.feed.editions.edition import described, forget
+from ocpi_nap.feed.editions import files, maker
+from ocpi_nap.feed.editions.edition import describe, described, forget
 from ocpi_nap.feed.editions.segments import EditionWriter, Segment
 from ocpi_nap.feed.editions.snapshots import SnapshotBuilder
+from ocpi_nap.feed.events.logwriter import EventLogWriter
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments.renderer import Renderer
 from ocpi_nap.feed.fragments.store import FragmentStore
@@ -29,6 +31,7 @@ from ocpi_nap.store.database import Database
 from ocpi_nap.store.feed import release_snapshots
 from tests.asgi import call
 from tests.feed.conftest import serving, settled
+from tests.feed.following import tell
 from tests.feed.network import Network
 
 ALL = "/api/charging-network/v1/locations/statuses/all"
@@ -56,7 +59,7 @@ async def test_codings_of_one_body(app: Any, database: Database) -> None:
     replies = {coding: await call(app, ALL, headers={"accept-encoding": coding}) for coding in ("gzip", "zstd", "identity", "br, deflate")}
     assert [reply.headers.get("content-encoding") for reply in replies.values()] == ["gzip", "zstd", None, None]
     plain = replies["identity"].body
-    whole = zstandard.ZstdDecompressor().stream_reader(replies["zstd"].body, read_across_frames=True).read()
+    whole = zstandard.ZstdDecompressor().decompress(replies["zstd"].body)
     assert gzip.decompress(replies["gzip"].body) == whole == plain
     assert len(json.loads(plain)["statuses"]) == 50 and json.loads(plain)["pagination"] == {"limit": 50}
     assert len({(reply.headers["etag"], reply.headers["last-modified"]) for reply in replies.values()}) == 1
@@ -98,6 +101,61 @@ async def test_ranges(app: Any, database: Database, asked: str, status: int, par
         assert (await call(app, ALL, headers={"range": asked})).status == 200
     if status == 416:
         assert reply.headers["content-range"] == f"bytes */{len(whole.body)}"
+
+
+async def test_a_range_of_a_long_publication(app: Any, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs what it is long: nothing before the segment in which it begins is read. Where the index is lost it is as good, but dearer."""
+    monkeypatch.setattr(files, "_COMPRESSED", 100)
+    await (await Network.create(database)).put(range(300))
+    await settled(database)
+    identity = {"accept-encoding": "identity"}
+    whole = (await call(app, ALL, headers=identity)).body
+    edition = described(tmp_path / "snapshots", STATUSES.name)
+    assert edition is not None
+    path, index = tmp_path / "snapshots" / edition.files["zstd"][0], tmp_path / "snapshots" / edition.index
+
+    async def part(first: int) -> bytes:
+        reply = await call(app, ALL, headers={**identity, "range": f"bytes={first}-{first + 99}"})
+        assert reply.status == 206
+        return reply.body
+
+    begins = range(0, len(whole) - 100, 997)
+    assert all([await part(first) == whole[first : first + 100] for first in begins])
+    content = path.read_bytes()
+    path.write_bytes(content[:50] + bytes(100) + content[150:])
+    assert await part(len(whole) - 100) == whole[-100:]
+    path.write_bytes(content)
+    index.unlink()
+    assert all([await part(first) == whole[first : first + 100] for first in begins])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+async def test_a_reader_who_leaves(app: Any, database: Database, monkeypatch: pytest.MonkeyPatch, coding: str) -> None:
+    """Nothing more is read or decompressed for one who has closed the connection: the server takes what is sent without a word."""
+    monkeypatch.setattr(files, "CHUNK", 100)
+    monkeypatch.setattr(files, "_COMPRESSED", 100)
+    await (await Network.create(database)).put(range(600))
+    await settled(database)
+
+    async def sent(*received: str) -> int:
+        """How many messages the server gets."""
+        count, coming = 0, iter(received)
+
+        async def leaving(scope: Any, _: Any, send: Any) -> None:
+            async def receive() -> dict[str, Any]:
+                return {"type": next(coming), "body": b""}
+
+            async def counted(message: Any) -> None:
+                nonlocal count
+                count += 1
+                await send(message)
+
+            await app(scope, receive, counted)
+
+        await call(leaving, ALL, headers={"accept-encoding": coding})
+        return count
+
+    assert await sent("http.request", "http.disconnect") == 2 < await sent("http.request", "http.request") / 3
 
 
 async def test_an_edition_that_would_lose_much(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +209,28 @@ async def test_readers_of_a_held_edition(database: Database, tmp_path: Path) -> 
         await settled(database)
         assert (await call(app, ALL)).headers["etag"] == before.headers["etag"]
         assert len((await call(app, ALL.removesuffix("/all"))).json()["statuses"]) == 30
+
+
+async def test_a_copy_that_begins_meanwhile(database: Database, tmp_path: Path) -> None:
+    """The first cursor of /changes reaches back to what a held edition shows, however old that is."""
+    made = await Network.create(database)
+    await made.put(range(100))
+    log_writer = EventLogWriter(database)
+    await tell(log_writer)
+    async with serving(database, tmp_path) as app:
+        whole = ALL.replace("/statuses", "")
+        assert len((await call(app, whole)).json()["features"]) == 100
+        await made.withdraw(range(20))
+        await tell(log_writer)
+        assert len((await call(app, whole)).json()["features"]) == 100
+        await database.execute("UPDATE event SET at = at - interval '30 minutes'")
+        edition = described(tmp_path / "snapshots", LOCATIONS.name)
+        assert edition is not None and edition.held is not None
+        describe(tmp_path / "snapshots", msgspec.structs.replace(edition, read_at=edition.read_at - 1800))
+        changes = "/api/charging-network/v1/changes"
+        cursor = (await call(app, changes)).json()["cursor"]
+        following = (await call(app, f"{changes}?since={cursor}")).json()["changes"]
+        assert {change["locationId"] for change in following if change["change"] == "removed"} == {f"L{number}" for number in range(20)}
 
 
 async def test_a_making_that_fails(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

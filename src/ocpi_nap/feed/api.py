@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -58,6 +59,10 @@ Since = Annotated[str | None, Query(alias="modifiedSince", description="Only wha
 Encoding = Annotated[str | None, Query(description="`json` unless named: `xml` of DATEX II, `parquet`, `fgb`, `csv` of locations.")]
 SELECTABLE = ("/locations", "/locations/statuses")
 _TAG = "charging-network-v1"
+_NOT_FOUND = b'{"message": "Not Found"}'
+"""The text of the gateway, with its blank."""
+_REPLACED = 10
+"""How often an edition may be replaced before a reader has opened it."""
 
 
 class _GeoJson(JSONResponse):
@@ -141,14 +146,17 @@ class Api:
 
     async def _edition(self, request: Request, whole: WholeFeed) -> Response:
         await self.reader.sync()
-        while True:
+        for _ in range(_REPLACED):
             edition = await whole.edition()
             if not edition.rows and whole.form.never_empty:
                 return plain("There is nothing to publish yet, and a DATEX II table cannot be empty", 503, {"Retry-After": "10"})
-            try:
+            with suppress(FileNotFoundError):  # replaced just now
                 return EditionResponse(request, self.folder, edition)
-            except FileNotFoundError:  # replaced just now
-                continue
+        raise NotReady
+
+    def age(self) -> float:
+        """Seconds that what a copy begins with may be old: usually a minute, and more while an edition is held back or cannot be made."""
+        return max(whole["json"].age() for path, whole in self.wholes.items() if path in self.feeds)
 
     async def location(self, request: Request, operator: str, location_id: str) -> Response:
         """One feature; 404 when nothing is published under that id."""
@@ -174,7 +182,7 @@ class Api:
         with self.reader.reading() as reading:
             text, moment = reading.state.operators, reading.state.operators_at
         if self._operators is None or self._operators_text != text:
-            self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON)
+            self._operators = make_body(text.encode(), from_micros(int(moment * 1e6)), _JSON, self._operators)
             self._operators_text = text
         return respond(request, self._operators)
 
@@ -293,7 +301,7 @@ def create_api(
         return await api.location(request, operator, location_id)
 
     hub = stream.Hub(db, most_listeners=options.stream_listeners, kept_events=options.stream_kept)
-    app.include_router(changes.router(changes.ChangeFeed(db, options.publish_environments), f"{BASE}/changes"))
+    app.include_router(changes.router(changes.ChangeFeed(db, options.publish_environments, api.age), f"{BASE}/changes"))
     app.include_router(stream.router(hub, db, f"{BASE}/stream/statuses"))
     app.state.end_streams = hub.close
     _add_service(app, db)
@@ -344,7 +352,7 @@ def _add_rules(app: FastAPI, db: Database, options: ApiOptions) -> None:
 
     async def refused(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
-            return JSONResponse({"message": "Not Found"}, status_code=404)
+            return Response(_NOT_FOUND, 404, media_type=_JSON)
         allowed = {"Allow": METHODS} if error.status_code == 405 else {}
         return plain(HTTPStatus(error.status_code).phrase.capitalize(), error.status_code, allowed)
 

@@ -57,6 +57,8 @@ class Form(Generic[R]):
     rows_per_block: int = 16
     """How many of its fragments make a block on the average: the piece of an edition that is compressed anew when a row of it changes.
     Some 48 kB are a fair price: smaller ones are compressed less well."""
+    statuses: bool = True
+    """Its fragments of locations show statuses, or times that move with them; else no status makes a new publication."""
     prices: bool = False
     """Its fragments of locations show tariffs: they are rendered again when a tariff changes that a connector names."""
     facts: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import email.utils
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from isal import igzip
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ocpi_nap.feed.dates import date_of, last_modified, unchanged_since
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ class Body:
     gzipped: bytes
     length: int
     etag: str
-    last_modified: str
-    modified_at: datetime
+    dated: int
+    """What Last-Modified says, in seconds since 1970."""
     media_type: str
 
     @property
@@ -59,15 +60,10 @@ def etag(length: int, digest: bytes) -> str:
     return f'"{length:x}-{base64.b64encode(digest).decode()[:27]}"'
 
 
-def http_date(moment: datetime) -> str:
-    """The form of Last-Modified."""
-    return email.utils.format_datetime(moment.replace(microsecond=0), usegmt=True)
-
-
-def make_body(content: bytes, modified_at: datetime, media_type: str) -> Body:
-    """Compress and sign the uncompressed body, which last changed at that moment."""
+def make_body(content: bytes, modified_at: datetime, media_type: str, before: Body | None = None) -> Body:
+    """Compress and sign the uncompressed body, which last changed at that moment and takes the place of the one before."""
     tag = etag(len(content), sha1(content, usedforsecurity=False).digest())
-    return Body(igzip.compress(content, 2), len(content), tag, http_date(modified_at), modified_at, media_type)
+    return Body(igzip.compress(content, 2), len(content), tag, date_of(tag, modified_at, before), media_type)
 
 
 def with_headers(send: Send, headers: Iterable[tuple[bytes, bytes]]) -> Send:
@@ -169,11 +165,16 @@ def refuses_gzip(request: Request) -> bool:
     return request.method == "GET" and not accepts_gzip(request)
 
 
+def validators(etag: str, dated: int) -> dict[str, str]:
+    """Headers of what may be kept. Without a word browsers would show it again unasked, the longer the older it is (RFC 9111, 4.2.2)."""
+    return {"ETag": etag, "Last-Modified": last_modified(dated), "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+
+
 def respond(request: Request, body: Body) -> Response:
     """200 or 304."""
     zipped = accepts_gzip(request)
-    headers = {"ETag": body.etag, "Last-Modified": body.last_modified, "Vary": "Accept-Encoding"}
-    if unchanged(request, body.etag, body.modified_at):
+    headers = validators(body.etag, body.dated)
+    if unchanged(request, body.etag, body.dated):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = body.media_type
     if zipped:
@@ -181,16 +182,11 @@ def respond(request: Request, body: Body) -> Response:
     return Response(body.gzipped if zipped else body.plain, headers=headers)
 
 
-def unchanged(request: Request, etag: str, modified_at: datetime | None = None) -> bool:
-    """Whether the client has this already (RFC 9110, 13.1)."""
+def unchanged(request: Request, etag: str, dated: int | None = None) -> bool:
+    """Whether the client has this already (RFC 9110, 13.1); ``dated``: what Last-Modified says, in seconds since 1970."""
     match = request.headers.get("if-none-match")
     if match is not None:
         tags = [tag.strip().removeprefix("W/") for tag in match.split(",")]
         return etag in tags or "*" in tags
     since = request.headers.get("if-modified-since")
-    if since is None or modified_at is None:
-        return False
-    try:
-        return modified_at.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since)
-    except (TypeError, ValueError):
-        return False
+    return since is not None and dated is not None and unchanged_since(since, dated)

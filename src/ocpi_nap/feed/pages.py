@@ -52,7 +52,9 @@ def grouped(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, Itera
         yield operator, (fragment for _, fragment in members)
 
 
-def build_page(reading: Reading, form: Form[Any], after: bytes, count: int, selection: Selection | None = None) -> tuple[Body, bytes]:
+def build_page(
+    reading: Reading, form: Form[Any], after: bytes, count: int, selection: Selection | None = None, before: Body | None = None
+) -> tuple[Body, bytes]:
     """The next ``count`` published rows after a key, and the last key of the page (empty: nothing follows)."""
     chosen: list[tuple[bytes, bytes]] = []
     latest, last = 0, b""
@@ -71,7 +73,7 @@ def build_page(reading: Reading, form: Form[Any], after: bytes, count: int, sele
     operators = tuple(dict.fromkeys(key_operator(key) for key, _ in chosen))
     envelope = Envelope(modified_at=moment, published_at=moment, groups=operators, pagination=pagination)
     changed = from_micros(max(latest, reading.state.floor))
-    return make_body(b"".join(form.join(envelope, grouped(chosen))), changed, form.media_type), last
+    return make_body(b"".join(form.join(envelope, grouped(chosen))), changed, form.media_type, before), last
 
 
 @dataclass(slots=True)
@@ -143,10 +145,10 @@ class PagedFeed:
             return build_page(reading, self.form, after, PAGE_SIZE, selection)[0]
 
     def _build(self, after: bytes) -> _Kept:
-        started = time.monotonic()
+        started, known = time.monotonic(), self._kept.get(after)
         with self._reader.reading() as reading:
             generation, sequence = reading.state.generation, reading.state.sequence
-            body, last = build_page(reading, self.form, after, PAGE_SIZE)
+            body, last = build_page(reading, self.form, after, PAGE_SIZE, before=known.body if known else None)
         built = time.monotonic()
         return _Kept(body, after, last, built, built - started, generation, sequence)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ocpi_nap.feed.forms import Envelope, Form
-from ocpi_nap.feed.views import EvseView, LocationView, TariffView
+from ocpi_nap.feed.views import EvseView, LocationView, TariffView, registered_details
 from ocpi_nap.model import objects
 from ocpi_nap.model.objects import Connector, DisplayText, EnergyMix, GeoLocation, Hours, Price
 from ocpi_nap.model.timestamps import format_ms
@@ -34,15 +34,10 @@ def jsonb_order(value: Any) -> Any:
     return [jsonb_order(item) for item in value] if isinstance(value, list) else value
 
 
-def operator_details(name: str | None, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
-    """BusinessDetails of an operator of the register."""
-    return jsonb_order(details or {"name": name, "website": url})  # type: ignore[no-any-return]
-
-
 def operator(country_code: str, party_id: str, name: str | None, url: str | None, details: dict[str, Any] | None) -> dict[str, Any]:
     """One row of /operators (contract section 1)."""
     return {"id": f"{country_code}*{party_id}", "partyId": party_id, "countryCode": country_code,
-            "details": operator_details(name, url, details)}  # fmt: skip
+            "details": jsonb_order(registered_details(name, url, details))}  # fmt: skip
 
 
 def _texts(texts: list[DisplayText]) -> list[dict[str, Any]] | None:
@@ -175,7 +170,7 @@ def tariff(view: TariffView) -> bytes | None:
         {
             "priceComponents": [
                 {"type": c.type, "price": c.price, "vat": c.vat, "stepSize": _whole(c.step_size)}
-                for c in element.price_components if c.type is not None
+                for c in element.price_components if c.type is not None and c.price is not None  # clients reckon with it
             ],
             "restrictions": _restrictions(element.restrictions),
         }

@@ -59,8 +59,8 @@ async def test_paths_and_encodings(app: Any, database: Database, schemas: Schema
 
 
 async def test_what_changes_an_answer(database: Database, tmp_path: Path) -> None:
-    """A status changes the statuses and, by its version, the 3.6 table, of the 3.7 table only the time; a price changes the AFIR
-    publications."""
+    """A status changes the statuses and, by its version, the 3.6 table, but not that of 3.7, unless a point comes or goes with it; a price
+    changes the AFIR publications."""
     made = await Network.create(database)
     await database.execute("UPDATE change SET at = '2026-01-01'")  # the operator is older than what its network tells
     await settled(database)
@@ -78,7 +78,7 @@ async def _what_changes_an_answer(app: Any, database: Database, made: Network) -
     first = await tags()
     await made.status([1], "CHARGING")
     second = await tags()
-    assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, True, True, False]
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, False, True, False]
     body = (await get(app, database, PATHS[3])).json()["payload"]["aegiEnergyInfrastructureStatusPublication"]
     stations = [site["energyInfrastructureStationStatus"][0] for site in body["energyInfrastructureSiteStatus"]]
     states = [station["refillPointStatus"][0]["aegiElectricChargingPointStatus"]["status"]["value"] for station in stations]
@@ -88,7 +88,12 @@ async def _what_changes_an_answer(app: Any, database: Database, made: Network) -
     third = await tags()
     assert [a != b for a, b in zip(second, third, strict=True)] == [False, False, True, True, True]
     assert (await get(app, database, PATHS[3])).content.count(b'"energyRateUpdate":[{') == 3
-    assert (await get(app, database, PATHS[2])).content.count(b'"value":0.63') == 3
+    table = await get(app, database, PATHS[2])
+    assert table.content.count(b'"value":0.63') == 3
+    await made.status([2], "REMOVED")
+    without = await get(app, database, PATHS[2])
+    times = [re.search(rb'"publicationTime":"([^"]*)"', one.content) for one in (table, without)]
+    assert b"FI*ABC*E2" not in without.content and times[0] and times[1] and times[0][1] < times[1][1]
 
 
 async def test_the_register_is_applied(app: Any, database: Database) -> None:

@@ -153,10 +153,12 @@ class _Frame:
         ]  # fmt: skip
 
     def tables(self, name: str, path: str, json: Callable[[Any], bytes | None], xml: Callable[[Any], bytes | None]) -> list[Form[Any]]:
-        """A table publication: one table an operator, and by the schema one at least."""
+        """A table publication: one table an operator, and by the schema one at least. The AFIR package has versions of descriptions."""
+        statuses = self.package == "egi"
         return self.pair(
             name, path, "location", "EnergyInfrastructureTablePublication", "energyInfrastructureTable",
             json_rows_per_block=8, json_fragment=json, json_group_head=self.table_json, json_group_tail=b"]}", json_never_empty=True,
+            json_statuses=statuses, xml_statuses=statuses,
             xml_rows_per_block=6, xml_fragment=xml, xml_group_head=self.table_xml,
             xml_group_tail=f"</{self.package}:energyInfrastructureTable>".encode(),
             xml_never_empty=True,

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
-from ocpi_nap.feed.editions.segments import AROUND_GZIP, GZIP_BEGIN, Segment
+from ocpi_nap.feed.editions.segments import AROUND, BEGINS, Segment
 
-_LAYOUT = b"ocpi-nap blocks 1\n"
+_LAYOUT = b"ocpi-nap blocks 2\n"
 _RECORD = struct.Struct(">Q?IqIII20sIIII")
 _CHECK = struct.Struct(">I")
 _AT_ONCE = 1000
@@ -88,7 +88,7 @@ class BlockIndex:
     @classmethod
     def open(cls, path: Path, sizes: dict[str, int]) -> BlockIndex | None:
         """None when it is lost, spoilt, of another layout or of other files than those of these sizes (by content coding)."""
-        found, newest, gzip, zstd = cls(path, 0), 0, AROUND_GZIP, 0
+        found, newest, gzip, zstd = cls(path, 0), 0, AROUND["gzip"], AROUND["zstd"]
         try:
             data_size = path.stat().st_size - len(_LAYOUT) - _CHECK.size
             if data_size < 0 or data_size % _RECORD.size or not _whole(path):
@@ -111,13 +111,24 @@ class BlockIndex:
 
     def __iter__(self) -> Iterator[Kept]:
         """The blocks in order, each with its places."""
-        gzip, zstd = GZIP_BEGIN, 0
+        gzip, zstd = BEGINS["gzip"], BEGINS["zstd"]
         for serial, lead, rows, latest, *segment in self.records():
             made = Segment._make(segment)
             if serial:
                 yield Kept(serial, bool(lead), rows, latest, made, gzip, zstd)
             gzip += made.gzip
             zstd += made.zstd
+
+
+    def place(self, begin: int) -> tuple[int, int]:
+        """The segment that holds a byte of the content: where it begins in the content, and where in the zstd file."""
+        length, zstd = 0, BEGINS["zstd"]
+        for record in self.records():
+            if length + record[4] > begin:
+                break
+            length += record[4]
+            zstd += record[10]
+        return length, zstd
 
 
 def _whole(path: Path) -> bool:

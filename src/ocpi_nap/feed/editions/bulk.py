@@ -24,13 +24,16 @@ import pyarrow.parquet as pq
 from pyarrow.csv import WriteOptions, write_csv
 from pyogrio import set_gdal_config_options, write_arrow
 
+from ocpi_nap.feed.dates import date_of
+from ocpi_nap.feed.editions.blockindex import IndexWriter, Kept
 from ocpi_nap.feed.editions.bulkfeed import FORMATS, edition_name
-from ocpi_nap.feed.editions.edition import Edition, describe
+from ocpi_nap.feed.editions.edition import Edition, describe, described
 from ocpi_nap.feed.editions.segments import EditionWriter
 from ocpi_nap.feed.fragments.store import FragmentStore
 from ocpi_nap.feed.fragments.tables import Reading
 from ocpi_nap.feed.http import etag
 from ocpi_nap.feed.render import LOCATIONS, STATUSES
+from ocpi_nap.model.timestamps import from_micros
 
 _AT_ONCE = 5000
 """Rows of a batch: bounds the memory."""
@@ -174,36 +177,38 @@ def _whole_file(folder: Path, name: str, write: Callable[[Path], None]) -> tuple
     return etag(length, digest.digest()), length, {"identity": (final, length)}
 
 
-def _compressed(folder: Path, name: str, pieces: Iterable[bytes]) -> tuple[str, int, Files]:
-    with EditionWriter(folder, name) as writer:
-        writer.write(pieces)
+def _compressed(folder: Path, name: str, pieces: Iterable[bytes]) -> tuple[str, int, Files, str]:
+    """(ETag, length, files, index)"""
+    with EditionWriter(folder, name) as writer, IndexWriter(folder, name) as kept:
+        for segment in writer.write(pieces):
+            kept.add(Kept(0, False, 0, 0, segment))
         tag, files = writer.finish()
-        return tag, writer.length, files
+        return tag, writer.length, files, kept.finish(writer.mark)
 
 
 def make(reading: Reading, folder: Path) -> None:
     """All formats, of one state of the fragments."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = reading.state
+    state, read_at = reading.state, time.time()
     latest, count = state.floor, 0
     for _, modified, shown in reading.heads(LOCATIONS.name):
         latest, count = max(latest, modified), count + shown
 
-    def done(kind: str, began: float, made: tuple[str, int, Files]) -> None:
-        tag, length, files = made
+    def done(kind: str, began: float, tag: str, length: int, files: Files, index: str = "") -> None:
+        dated = date_of(tag, from_micros(latest), described(folder, edition_name(kind)))
         describe(folder, Edition(
             name=edition_name(kind), media_type=FORMATS[kind][0], filling=state.filling, revision=state.revisions.get(LOCATIONS.name, 0),
-            position=state.position, etag=tag, length=length, modified=latest, rows=count, built_at=time.time(),
-            seconds=time.process_time() - began, files=files,
+            position=state.position, read_at=read_at, etag=tag, length=length, dated=dated, rows=count, built_at=time.time(),
+            seconds=time.process_time() - began, files=files, index=index,
         ))  # fmt: skip
 
     began = time.process_time()
     parquet = _whole_file(folder, edition_name("parquet"), lambda path: _write_parquet(path, rows(reading)))
-    done("parquet", began, parquet)
+    done("parquet", began, *parquet)
     source, began = folder / parquet[2]["identity"][0], time.process_time()
-    done("fgb", began, _whole_file(folder, edition_name("fgb"), lambda path: _write_flatgeobuf(path, _flat(source))))
+    done("fgb", began, *_whole_file(folder, edition_name("fgb"), lambda path: _write_flatgeobuf(path, _flat(source))))
     began = time.process_time()
-    done("csv", began, _compressed(folder, edition_name("csv"), _csv(_flat(source))))
+    done("csv", began, *_compressed(folder, edition_name("csv"), _csv(_flat(source))))
 
 
 if __name__ == "__main__":

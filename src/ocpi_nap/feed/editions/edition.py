@@ -28,12 +28,14 @@ class Edition(msgspec.Struct):
     revision: int
     """… and the form's revision in it."""
     position: tuple[int, int]
-    """How far the change feed was read when it was last found to be good."""
+    """How far the change feed was read when it was last found to be good …"""
+    read_at: float
+    """… and the Unix time of that."""
     etag: str
     length: int
     """Bytes, uncompressed."""
-    modified: int
-    """When anything in it last changed, µs since 1970."""
+    dated: int
+    """What Last-Modified says, in seconds since 1970."""
     rows: int
     built_at: float
     """Unix time."""

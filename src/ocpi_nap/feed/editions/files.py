@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import zstandard
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Send
+from starlette.types import Receive, Send
 
+from ocpi_nap.feed.dates import is_date_of
+from ocpi_nap.feed.editions.blockindex import BlockIndex
 from ocpi_nap.feed.editions.edition import Edition
-from ocpi_nap.feed.editions.segments import CHUNK
-from ocpi_nap.feed.http import http_date, listed, unchanged, weights
-from ocpi_nap.model.timestamps import from_micros
+from ocpi_nap.feed.editions.segments import BEGINS, CHUNK, ZSTD_FROM_HERE
+from ocpi_nap.feed.http import listed, unchanged, validators, weights
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _PREFERRED = ("zstd", "gzip")
+_COMPRESSED = 1 << 16
+"""Bytes that are decompressed at once."""
 _NOW = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -37,7 +40,7 @@ def _span(request: Request, edition: Edition, size: int) -> tuple[int, int] | st
     if match is None or request.method != "GET" or match.groups() == ("", ""):
         return None
     condition = request.headers.get("if-range")
-    if condition is not None and condition not in (edition.etag, http_date(from_micros(edition.modified))):
+    if condition is not None and condition != edition.etag and not is_date_of(condition, edition.dated):
         return None
     first, last = match.groups()
     begin, end = (int(first), int(last) + 1 if last else size) if first else (max(0, size - int(last)), size)
@@ -52,13 +55,11 @@ class EditionResponse(Response):
     """200, 206, 304 or 416. Ranges are of the uncompressed body, for clients that take no compression: others get it whole."""
 
     def __init__(self, request: Request, folder: Path, edition: Edition) -> None:
-        self._edition = edition
-        moment = from_micros(edition.modified)
         codings = edition.files
         coding = choose_coding(listed(request, "accept-encoding"), codings)
-        headers = {"ETag": edition.etag, "Last-Modified": http_date(moment), "Vary": "Accept-Encoding"}
-        self._body: AsyncIterator[bytes] | None = None
-        if unchanged(request, edition.etag, moment):
+        headers = validators(edition.etag, edition.dated)
+        self._body: AsyncGenerator[bytes, None] | None = None
+        if unchanged(request, edition.etag, edition.dated):
             super().__init__(status_code=304, headers=headers)
             return
         headers["Content-Type"] = edition.media_type
@@ -82,7 +83,7 @@ class EditionResponse(Response):
         elif coding in codings:
             self._body = _raw((folder / codings[coding][0]).open("rb", buffering=0), begin, end)
         else:
-            self._body = _decompressed((folder / codings["zstd"][0]).open("rb"), begin, end)
+            self._body = _decompressed((folder / codings["zstd"][0]).open("rb", buffering=0), begin, end, folder, edition)
         super().__init__(status_code=status, headers=headers)
         self.raw_headers = [header for header in self.raw_headers if header[0] != b"content-length"]
         self.raw_headers.append((b"content-length", headers["Content-Length"].encode()))
@@ -91,19 +92,37 @@ class EditionResponse(Response):
         if self._body is None:
             await super().__call__(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for part in self._body:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async for part in self._body:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                await asyncio.sleep(0)
+                if gone.done() and gone.result():
+                    return  # what is left is for nobody, and the server takes it without a word
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            await self._body.aclose()
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _gone(receive: Receive) -> bool:
+    """Return when the client has closed the connection."""
+    message = await receive()
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+    if message["type"] == "http.request":
+        message = await receive()
+    return bool(message["type"] == "http.disconnect")
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
     none: tuple[bytes, ...] = ()
     for part in none:
         yield part
 
 
-async def _raw(file: Any, begin: int, end: int) -> AsyncIterator[bytes]:
+async def _raw(file: Any, begin: int, end: int) -> AsyncGenerator[bytes, None]:
     """Part of a file; a thread is only needed for what is not in the system's cache."""
     with file:
         while begin < end:
@@ -127,15 +146,30 @@ def _cached(descriptor: int, begin: int, size: int) -> bytes:
     return bytes(buffer) if found == size else bytes(buffer[:found])
 
 
-async def _decompressed(file: Any, begin: int, end: int) -> AsyncIterator[bytes]:
-    """Part of a body that is kept compressed only."""
-    with file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
-        place = 0
+async def _decompressed(file: Any, begin: int, end: int, folder: Path, edition: Edition) -> AsyncGenerator[bytes, None]:
+    """Part of a body that is kept compressed only: from the segment on in which it begins, so that it costs what it is long."""
+    with file:
+        place, start = await asyncio.to_thread(_segment, begin, folder, edition)
+        decompress = zstandard.ZstdDecompressor().decompressobj().decompress
+        decompress(ZSTD_FROM_HERE)
+        file.seek(start)
+
+        def following() -> bytes:
+            while data := file.read(_COMPRESSED):
+                if found := decompress(data):
+                    return bytes(found)
+            raise OSError("the file is shorter than its description")
+
         while place < end:
-            part = await asyncio.to_thread(stream.read, CHUNK)
-            if not part:
-                raise OSError("the file is shorter than its description")
+            part = await asyncio.to_thread(following)
             wanted = part[max(0, begin - place) : end - place]
             place += len(part)
             if wanted:
                 yield wanted
+
+
+def _segment(begin: int, folder: Path, edition: Edition) -> tuple[int, int]:
+    """Where to begin, in the content and in its zstd file; at the first segment where the index is lost."""
+    sizes = {coding: size for coding, (_, size) in edition.files.items()}
+    index = BlockIndex.open(folder / edition.index, sizes) if begin and edition.index else None
+    return (0, BEGINS["zstd"]) if index is None else index.place(begin)

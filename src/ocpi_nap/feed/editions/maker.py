@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from prometheus_client import Counter, Gauge
 
+from ocpi_nap.feed.dates import date_of
 from ocpi_nap.feed.editions.blockindex import BlockIndex, IndexWriter, Kept
 from ocpi_nap.feed.editions.edition import Edition, Held, describe, described
 from ocpi_nap.feed.editions.segments import NOTHING, EditionWriter, Spoilt
@@ -66,7 +67,7 @@ class EditionMaker:
     def make(self, form: Form[Any], rendered: tuple[int, int] | None = None) -> str | None:
         """Make the edition of a form if something in it changed: `built`, `held` or None. ``rendered`` is how far the change feed
         was read when nothing waited to be rendered: it may be read further by now, which forms without pages do not show yet."""
-        began = time.thread_time()
+        began, now = time.thread_time(), time.time()
         with self._store.reading() as reading:
             before = described(self._folder, form.name)
             state = reading.state
@@ -74,18 +75,18 @@ class EditionMaker:
             reached = state.position if form.paged or rendered is None else rendered
             if before is not None and (before.filling, before.revision) == revision and not before.held:
                 if before.position != reached:
-                    before.position = reached
+                    before.position, before.read_at = reached, now
                     describe(self._folder, before)
                 return None
             index = self._index(before, state.filling)
             survey = _survey(reading, form, index)
-            held = judge(form, before, survey.rows, state.releases, time.time())
+            held = judge(form, before, survey.rows, state.releases, now)
             _HELD.labels(form.name).set(0 if held is None else 1)
             if held is not None and before is not None:
                 self._hold(before, held)
                 return "held"
             edition = self._write(reading, form, survey, index, before)
-            edition.position, edition.seconds = reached, time.thread_time() - began
+            edition.position, edition.read_at, edition.seconds = reached, now, edition.seconds + time.thread_time() - began
         describe(self._folder, edition)
         _BUILT_AT.labels(form.name).set(edition.built_at)
         _SECONDS.labels(form.name).set(edition.seconds)
@@ -109,20 +110,22 @@ class EditionMaker:
     def _write(self, reading: Reading, form: Form[Any], survey: _Survey, index: BlockIndex | None, before: Edition | None) -> Edition:
         if index is not None and before is not None:
             try:
-                return self._put_together(reading, form, survey, index, {coding: file for coding, (file, _) in before.files.items()})
+                return self._put_together(reading, form, survey, index, before)
             except Spoilt as error:
                 log.warning("the snapshot of %s is made without the one before: %s", form.name, error)
-        return self._put_together(reading, form, survey, None, {})
+        return self._put_together(reading, form, survey, None, before)
 
     def _put_together(
-        self, reading: Reading, form: Form[Any], survey: _Survey, index: BlockIndex | None, files_before: dict[str, str]
+        self, reading: Reading, form: Form[Any], survey: _Survey, index: BlockIndex | None, before: Edition | None
     ) -> Edition:
+        """With an index the edition before is copied from."""
         latest, changed = survey.latest, max(survey.latest, reading.state.floor)
         envelope = Envelope(
             modified_at=from_micros(latest), published_at=from_micros(changed), groups=survey.operators, pagination={"limit": survey.rows}
         )
         with ExitStack() as stack:
-            writer = stack.enter_context(EditionWriter(self._folder, form.name, files_before))
+            copied_from = {} if index is None or before is None else {coding: file for coding, (file, _) in before.files.items()}
+            writer = stack.enter_context(EditionWriter(self._folder, form.name, copied_from))
             kept = stack.enter_context(IndexWriter(self._folder, form.name))
             _compose(reading, form, envelope, index, writer, kept)
             tag, files = writer.finish()
@@ -132,8 +135,8 @@ class EditionMaker:
         state = reading.state
         return Edition(
             name=form.name, media_type=form.media_type, filling=state.filling, revision=state.revisions.get(form.name, 0),
-            position=state.position, etag=tag, length=writer.length, modified=changed, rows=survey.rows, built_at=time.time(),
-            seconds=0.0, files=files, index=index_name,
+            position=state.position, read_at=0.0, etag=tag, length=writer.length, dated=date_of(tag, from_micros(changed), before),
+            rows=survey.rows, built_at=time.time(), seconds=writer.waited, files=files, index=index_name,
         )  # fmt: skip
 
 

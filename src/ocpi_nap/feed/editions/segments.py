@@ -1,14 +1,16 @@
 """Compressed files put together from segments: each is compressed by itself, so that the next file can copy those that are as before.
 
-The gzip file is one member (RFC 1952: many clients read no further), its segments end at byte boundaries and refer to nothing before them
-(a full flush); its CRC is computed from theirs. The zstd file is a frame a segment, which together are one content (RFC 8878, 3.1).
+The gzip file is one member (RFC 1952), the zstd file one frame (RFC 8878): many clients read no further. In both, segments end at byte
+boundaries and refer to nothing before them. In gzip a full flush does that; the CRC at the end is computed from theirs. In zstd a segment
+is a run of blocks that a compressor made as a job of its own.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
@@ -24,13 +26,27 @@ CHUNK = 1 << 20
 """Bytes that are compressed, copied, read and sent at once."""
 CODINGS = ("gzip", "zstd")
 _GZIP_LEVEL = 2
-_ZSTD_LEVEL = 3
 _GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-_LAST_BLOCK = b"\x03\x00"
+_LAST_GZIP = b"\x03\x00"
 _GZIP_TAIL = struct.Struct("<II")
-AROUND_GZIP = len(_GZIP_HEAD) + len(_LAST_BLOCK) + _GZIP_TAIL.size
-"""Bytes of the gzip file that are not of segments."""
-GZIP_BEGIN = len(_GZIP_HEAD)
+_ZSTD_LEVEL = 3
+_ZSTD_WINDOW = 17
+"""Logarithm of the bytes that blocks refer back to, and so of the memory that a reader needs."""
+_ZSTD_MAGIC = 0xFD2FB528
+_ZSTD_HEAD = struct.Struct("<IBBQ")
+_LAST_ZSTD = b"\x01\x00\x00"
+BEGINS = {"gzip": len(_GZIP_HEAD), "zstd": _ZSTD_HEAD.size}
+"""Where the first segment is in each file."""
+AROUND = {"gzip": len(_GZIP_HEAD) + len(_LAST_GZIP) + _GZIP_TAIL.size, "zstd": _ZSTD_HEAD.size + len(_LAST_ZSTD)}
+"""Bytes of each file that are not of segments."""
+
+
+def _zstd_head(length: int) -> bytes:
+    return _ZSTD_HEAD.pack(_ZSTD_MAGIC, 0xC0, (_ZSTD_WINDOW - 10) << 3, length)
+
+
+ZSTD_FROM_HERE = struct.pack("<IBB", _ZSTD_MAGIC, 0, (_ZSTD_WINDOW - 10) << 3)
+"""The head of a frame of unknown length: a reader who begins with a later segment takes it first."""
 
 
 class Spoilt(Exception):
@@ -106,12 +122,42 @@ class _File:
         self._file.write(data)
         self._checks.clear()
 
+    def rewrite(self, head: bytes) -> None:
+        """Put other bytes in place of the first ones."""
+        self._settle()
+        self._file.flush()
+        os.pwrite(self._file.fileno(), head, 0)
+
     def finish(self) -> int:
         """Bring it to the disk; returns its size."""
         self._settle()
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()
+
+
+class _ZstdBlocks:
+    """Compresses each segment to blocks that can stand in any frame with our window, wherever.
+
+    That is what the jobs of a multi-threaded compressor are: made side by side, they know nothing of each other, not even which offsets
+    the one before used last (``overlapLog`` 1 in zstd.h: "no overlap"). A flush ends a job. The first one of a frame begins with its head
+    and may rely on how a frame begins, so that it is spent on nothing.
+    """
+
+    def __init__(self) -> None:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            _ZSTD_LEVEL, source_size=1 << _ZSTD_WINDOW, window_log=_ZSTD_WINDOW, threads=1, overlap_log=1, write_content_size=False
+        )
+        self._frame: Any = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        self.seconds = 0.0
+        """How long its thread was waited for."""
+        self.compress(b"\0")
+
+    def compress(self, data: bytes) -> bytes:
+        began = time.perf_counter()
+        made: bytes = self._frame.compress(data) + self._frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        self.seconds += time.perf_counter() - began
+        return made
 
 
 class EditionWriter:
@@ -124,7 +170,7 @@ class EditionWriter:
         self._before = before or {}
         self._aside = {coding: folder / f".{name}.{coding}" for coding in CODINGS}
         self._files: dict[str, _File] = {}
-        self._zstd: Any = zstandard.ZstdCompressor(_ZSTD_LEVEL)
+        self._zstd = _ZstdBlocks()
         self._digest = sha1(usedforsecurity=False)
         self._crc = 0
         self.length = 0
@@ -142,6 +188,7 @@ class EditionWriter:
             self.__exit__()
             raise
         self._files["gzip"].write(_GZIP_HEAD)
+        self._files["zstd"].write(_zstd_head(0))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -151,17 +198,17 @@ class EditionWriter:
         for path in self._aside.values():
             path.unlink(missing_ok=True)
 
-    def write(self, pieces: Iterable[bytes]) -> None:
-        """Append the pieces, a chunk at a time."""
+    def write(self, pieces: Iterable[bytes]) -> Iterator[Segment]:
+        """Append the pieces, a chunk at a time, as the segments are taken."""
         waiting: list[bytes] = []
         size = 0
         for piece in pieces:
             waiting.append(piece)
             size += len(piece)
             if size >= CHUNK:
-                self.add(b"".join(waiting))
+                yield self.add(b"".join(waiting))
                 waiting, size = [], 0
-        self.add(b"".join(waiting))
+        yield self.add(b"".join(waiting))
 
     def add(self, data: bytes) -> Segment:
         """Append a part of the content, compressed by itself."""
@@ -192,15 +239,20 @@ class EditionWriter:
 
     def finish(self) -> tuple[str, dict[str, tuple[str, int]]]:
         """(ETag, files by coding), on the disk."""
-        self._files["gzip"].write(_LAST_BLOCK + _GZIP_TAIL.pack(self._crc, self.length & 0xFFFFFFFF))
-        if not self.length:
-            self._files["zstd"].write(self._zstd.compress(b""))
+        self._files["gzip"].write(_LAST_GZIP + _GZIP_TAIL.pack(self._crc, self.length & 0xFFFFFFFF))
+        self._files["zstd"].write(_LAST_ZSTD)
+        self._files["zstd"].rewrite(_zstd_head(self.length))
         files: dict[str, tuple[str, int]] = {}
         for coding, path in self._aside.items():
             size = self._files[coding].finish()
             files[coding] = (f"{self._name}~{self.mark}.{coding}", size)
             path.replace(self._folder / files[coding][0])
         return etag(self.length, self._digest.digest()), files
+
+    @property
+    def waited(self) -> float:
+        """Seconds of work that another thread did."""
+        return self._zstd.seconds
 
     @property
     def mark(self) -> str:

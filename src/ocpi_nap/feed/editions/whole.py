@@ -55,6 +55,11 @@ class WholeFeed:
             raise NotReady
         return edition
 
+    def age(self) -> float:
+        """Seconds since the edition that is served was found to be up to date; 0 before there is one."""
+        edition = self._read()
+        return 0.0 if edition is None else max(0.0, time.time() - edition.read_at)
+
     def due(self, edition: Edition) -> bool:
         """Whether a newer edition may be asked for, if anything changed."""
         return edition.seconds <= CHEAP_SECONDS

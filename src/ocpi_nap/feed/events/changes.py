@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -23,7 +24,7 @@ from ocpi_nap.store.events import Event
 PAGE = 1000
 """Most changes in one answer."""
 OVERLAP_SECONDS = 180
-"""How far the first cursor reaches back: `/all`, taken after it, may be that old."""
+"""How far the first cursor reaches back beyond the age of `/all` on this node: another one may answer for that."""
 _SMALL = 1 << 17
 _KEPT = 2 * PAGE
 """Items kept for the next reader."""
@@ -32,8 +33,8 @@ GONE = (
     "since, then /locations/all, /locations/statuses/all and /tariffs/all, and follow the changes from that cursor.\n"
 )
 _NOTE = (
-    "Take /locations/all, /locations/statuses/all and /tariffs/all now, then ask for since=CURSOR. The cursor reaches three minutes "
-    "back, so that nothing is missed; to apply a change twice does no harm."
+    "Take /locations/all, /locations/statuses/all and /tariffs/all now, then ask for since=CURSOR. The cursor reaches back to some minutes "
+    "before these were made, so that nothing is missed; to apply a change twice does no harm."
 )
 _text = msgspec.json.Encoder().encode
 
@@ -67,9 +68,11 @@ class Changes(Shape):
 class ChangeFeed:
     """Renders pages of the event log."""
 
-    def __init__(self, db: Database, environments: tuple[str, ...]) -> None:
+    def __init__(self, db: Database, environments: tuple[str, ...], age: Callable[[], float]) -> None:
+        """``age``: how many seconds the whole publications are old."""
         self._db = db
         self._environments = list(environments)
+        self._age = age
         self._kept: dict[int, bytes] = {}
 
     async def answer(self, request: Request) -> Response:
@@ -80,7 +83,7 @@ class ChangeFeed:
             since = None if given is None else read_cursor(given)
         except BadParameter as error:
             return plain(str(error), 400)
-        cleared, last, start = await sql.bounds(self._db, OVERLAP_SECONDS)
+        cleared, last, start = await sql.bounds(self._db, OVERLAP_SECONDS + self._age() if since is None else 0)
         if since is None:
             return await _respond(request, b'{"cursor":"%d","more":%s,"note":%s,"changes":[]}' % (start, _more(start < last), _text(_NOTE)))
         if not cleared <= since <= last:

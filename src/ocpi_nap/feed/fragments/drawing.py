@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
@@ -88,12 +89,20 @@ def _drawn(form: Form[Any], view: LocationView | TariffView) -> bytes | None:
 def draw_location(view: LocationView, forms: list[Form[Any]], tariffs: list[bytes] | None) -> Rendered:
     """A location's fragments; ``tariffs``: names of those that they show, None: as before."""
     row = view.row
-    moment, described = to_micros(view.modified_at), to_micros(view.dated(view.modified_at))
-    priced = max(described, *(to_micros(tariff.row.modified_at) for tariff in view.tariffs.values())) if view.tariffs else described
-    fragments = [(form, priced if form.prices else described if form.facts else moment, _drawn(form, view)) for form in forms]
+    fragments = [(form, to_micros(_changed(form, view)), _drawn(form, view)) for form in forms]
     point = view.doc.coordinates
     place = (NOWHERE, NOWHERE) if point is None else (to_e7(point.longitude), to_e7(point.latitude))
     return Rendered("location", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments, place, tariffs)
+
+
+def _changed(form: Form[Any], view: LocationView) -> datetime:
+    """When a location last changed, as far as a form shows it."""
+    moment = view.modified_at if form.statuses else view.described_at
+    if form.facts:
+        moment = view.dated(moment)
+    if form.prices:
+        moment = max([moment, *(tariff.row.modified_at for tariff in view.tariffs.values())])
+    return moment
 
 
 def draw_tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:

@@ -115,7 +115,7 @@ class Renderer:
 
     async def _prepare(self) -> None:
         """Go on from the position that was reached, or fill the store afresh where that would miss something."""
-        made = [(form.name, form.made_with, form.paged, form.rows_per_block) for form in self.forms]
+        made = [(form.name, form.made_with, form.paged, form.rows_per_block, form.statuses) for form in self.forms]
         wanted = identity(
             __version__, made, sorted(self._environments), await sql.database_identity(self._db), self._referenced_only
         )
