@@ -38,7 +38,8 @@ PAGES = {
     "issues": "/console/issues", "issue-records": "/console/issues/records?platform=kaleva",
     "inspector": "/console/inspector?q=nothing", "object": "/console/inspector/location/1",
     "object-datex2": "/console/inspector/location/1?form=datex2-3.6.xml", "live": "/console/live",
-    "account": "/console/account", "audit": "/console/audit",
+    "account": "/console/account", "audit": "/console/audit", "accounts": "/console/accounts", "new-account": "/console/new-account",
+    "account-record": "/console/accounts/2",
 }  # fmt: skip
 
 
