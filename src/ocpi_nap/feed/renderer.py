@@ -22,7 +22,7 @@ from psycopg_pool import PoolTimeout
 from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.batch import Batch, Rendered
-from ocpi_nap.feed.drawing import decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
+from ocpi_nap.feed.drawing import count_from_zero, decoded, draw_location, draw_tariff, location_views, micros, tariff_key, tariff_name
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments import FragmentStore, identity
 from ocpi_nap.feed.keys import party_prefix
@@ -61,6 +61,7 @@ class Renderer:
         self._checked = 0.0
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
+        count_from_zero(forms)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Render until told to stop; without the database it waits for it."""
