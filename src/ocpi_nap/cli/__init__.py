@@ -85,7 +85,7 @@ def main() -> None:
         _end(error.sentence, *error.details)
     except RegistryError as error:
         details = [f"Step: {error.step}"] if error.step else []
-        details += [f"Their answer: {error.answer}"] if error.answer else []
+        details += [f"Their answer: {error.answer}"] if error.answer and error.answer not in error.message else []
         _end(error.message, *details, *([error.advice] if error.advice else []))
     except OUTAGES as error:
         _end("The database does not answer.", *str(error).strip().splitlines()[:1])
