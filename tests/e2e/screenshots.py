@@ -130,6 +130,7 @@ async def shoot_map(browser: Browser, url: str, name: str) -> None:
 async def test_pictures(nap: Nap) -> None:
     """Fill a NAP with a little of everything, and take them."""
     password = await account(nap, "maija", "admin")
+    await account(nap, "antti", "operator")
     async with AsyncExitStack() as stack:
         platforms = [await stack.enter_async_context(SimulatedPlatform(spec)) for spec in SPECS]
         browser = await stack.enter_async_context(chromium())

@@ -18,11 +18,8 @@ from ocpi_nap.web.context import web_of
 
 router = APIRouter(prefix="/console")
 
-_ROLES = [
-    ("viewer", "viewer: sees everything but the audit log"),
-    ("operator", "operator: decides, registers, pulls, changes"),
-    ("admin", "admin: the same, and accounts"),
-]
+_ROLES = [(role, role.capitalize()) for role in sql.ROLES]
+_MEANING = "A viewer sees everything but the audit log, an operator also decides and changes, an admin also has the accounts."
 
 
 @router.get("/accounts")
@@ -40,7 +37,8 @@ async def new(request: Request, session: Admin) -> Response:
 
 def _new_page(request: Request, values: dict[str, str], errors: dict[str, str]) -> Response:
     status = 422 if errors else 200
-    return web_of(request).pages.html("console/new-account.html", request, status=status, values=values, errors=errors, roles=_ROLES)
+    return web_of(request).pages.html("console/new-account.html", request, status=status, values=values, errors=errors, roles=_ROLES,
+                                    meaning=_MEANING)  # fmt: skip
 
 
 @router.post("/new-account")
@@ -75,7 +73,7 @@ def _page(
     own = account.id == request.state.session.account_id
     held = {"role": account.role, "allowed": "" if account.disabled else "1"}
     return web_of(request).pages.html(
-        "console/account-record.html", request, status=409 if conflict else 200, account=account, own=own, roles=_ROLES,
+        "console/account-record.html", request, status=409 if conflict else 200, account=account, own=own, roles=_ROLES, meaning=_MEANING,
         values=held if values is None else values, conflict=conflict, issued=issued, done=done,
     )  # fmt: skip
 
