@@ -85,8 +85,10 @@ def _commands() -> dict[str, set[str]]:
             return
         found[name] = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]
 
-    walk(typer.main.get_command(app), "ocpi-nap")
-    return found
+    root = typer.main.get_command(app)
+    walk(root, "ocpi-nap")
+    alone = {option for parameter in root.params for option in parameter.opts}
+    return found | {f"ocpi-nap {option}": {option} for option in alone}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

@@ -38,7 +38,8 @@ PAGES = {
     "issues": "/console/issues", "issue-records": "/console/issues/records?platform=kaleva",
     "inspector": "/console/inspector?q=nothing", "object": "/console/inspector/location/1",
     "object-datex2": "/console/inspector/location/1?form=datex2-3.6.xml", "live": "/console/live",
-    "account": "/console/account", "audit": "/console/audit",
+    "account": "/console/account", "audit": "/console/audit", "accounts": "/console/accounts", "new-account": "/console/new-account",
+    "account-record": "/console/accounts/2",
 }  # fmt: skip
 
 
@@ -129,6 +130,7 @@ async def shoot_map(browser: Browser, url: str, name: str) -> None:
 async def test_pictures(nap: Nap) -> None:
     """Fill a NAP with a little of everything, and take them."""
     password = await account(nap, "maija", "admin")
+    await account(nap, "antti", "operator")
     async with AsyncExitStack() as stack:
         platforms = [await stack.enter_async_context(SimulatedPlatform(spec)) for spec in SPECS]
         browser = await stack.enter_async_context(chromium())

@@ -153,7 +153,7 @@ async def test_on_a_telephone(nap: Nap) -> None:
             await accessible(page)
             await sign_in(page, nap.url, "maija", password)
             for path in ("/", "/onboarding", "/console/platforms", "/console/new-platform", "/console/issues", "/console/account",
-                         "/console/operators/import", "/console/operators/FI*TEL"):
+                         "/console/operators/import", "/console/operators/FI*TEL", "/console/accounts", "/console/new-account"):
                 await page.goto(nap.url + path)
                 wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert wide <= 0, path

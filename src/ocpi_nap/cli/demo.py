@@ -17,6 +17,7 @@ import typer
 
 from ocpi_nap.cli.context import Context, load_settings, open_context
 from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.ports import base_url, check_port, free_port
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
 from ocpi_nap.cli.simulate import start
@@ -36,11 +37,30 @@ def demo(
     simulator_port: Annotated[int, typer.Option(help="Port of the first simulated platform.")] = FIRST_PORT,
 ) -> None:
     """Serve with Finland's network simulated on three platforms; Ctrl-C ends it, the next start goes on with the data kept."""
-    os.environ.setdefault("OCPI_NAP_PUBLIC_URL", f"http://{host}:{port}")
+    os.environ.setdefault("OCPI_NAP_PUBLIC_URL", base_url(host, port))
     os.environ.setdefault("OCPI_NAP_ALLOW_PRIVATE_NETWORKS", "1")
     os.environ.setdefault("OCPI_NAP_LOG_LEVEL", "WARNING")
-    settings = load_settings()
+    settings = _with_ports(load_settings(), host, port, simulator_port)
     asyncio.run(_demo(settings, host, port, workers, simulator_port))
+
+
+def _command() -> str:
+    """How the reader calls us."""
+    return os.path.relpath(sys.argv[0]) if "/" in sys.argv[0] else "ocpi-nap"
+
+
+def _with_ports(settings: Settings, host: str, port: int, simulator_port: int) -> Settings:
+    """The settings, every port looked at before anything starts: what answers on a port that is taken might look like us."""
+    check_port(host, port, f"Choose another one: {_command()} demo --port {port + 1}")
+    for number in range(len(PLATFORMS)):
+        advice = f"The simulated platforms need {len(PLATFORMS)}: choose the first one with --simulator-port."
+        check_port("127.0.0.1", simulator_port + number, advice)
+    if settings.mqtt_url is None and settings.mqtt_port == 0:
+        os.environ["OCPI_NAP_MQTT_PORT"] = str(free_port())
+        return load_settings()
+    if settings.mqtt_url is None:
+        check_port(settings.mqtt_host, settings.mqtt_port, "It is for MQTT: OCPI_NAP_MQTT_PORT=0 takes a free one.")
+    return settings
 
 
 async def _demo(settings: Settings, host: str, port: int, workers: int, simulator_port: int) -> None:
@@ -49,7 +69,7 @@ async def _demo(settings: Settings, host: str, port: int, workers: int, simulato
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, main.cancel)
-    url = f"http://{host}:{port}"
+    url = base_url(host, port)
     stopped = False
     try:
         async with AsyncExitStack() as stack:
@@ -140,7 +160,7 @@ def _record(spec: PlatformSpec, versions_url: str) -> onboarding.OnboardingRecor
 
 
 def _explain(url: str, settings: Settings) -> None:
-    command = os.path.relpath(sys.argv[0]) if "/" in sys.argv[0] else "ocpi-nap"
+    command = _command()
     lines = f"""
 The network is live. Open
   {url}/             the map

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from ocpi_nap.cli import rendering
 from ocpi_nap.cli.children import Service, children, kept_alive, orphaned, stop_on_signal
 from ocpi_nap.cli.context import check_vault, database_server, load_settings
 from ocpi_nap.cli.errors import CliError
+from ocpi_nap.cli.ports import base_url, check_port
 from ocpi_nap.cli.wire import EnvelopingProtocol
 from ocpi_nap.feed.events.broker import BrokerError, EmbeddedBroker
 from ocpi_nap.feed.events.logwriter import EventLogWriter
@@ -41,7 +41,7 @@ def run(host: str, port: int, workers: int) -> None:
     settings = load_settings()
     _check_folder()
     check_vault(settings)
-    _check_port(host, port)
+    check_port(host, port)
     # One worker runs in this process, and the server raises the signal that ended it again: what is below must end in order all the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def run(host: str, port: int, workers: int) -> None:
         services: list[Service | None] = [nats, *stack.enter_context(children("jobs", "feed")), postgres]  # the slowest to start comes last
         stack.enter_context(kept_alive(*(service for service in services if service is not None)))
         where = f"API under /api/charging-network/v1, OCPI under /ocpi, MQTT on {urlsplit(broker).netloc} and /mqtt"
-        print(f"Serving on http://{host}:{port} ({where})", flush=True)
+        print(f"Serving on {base_url(host, port)} ({where})", flush=True)
         uvicorn.run(
             "ocpi_nap.app:create_app", factory=True, host=host, port=port, workers=workers, loop="uvloop", http=EnvelopingProtocol,
             ws="websockets-sansio", access_log=False, server_header=False, log_level="warning", timeout_graceful_shutdown=10,
@@ -67,15 +67,6 @@ def _check_folder() -> None:
         os.chdir(Path.cwd())
     except OSError as error:
         raise CliError(f"The folder that it is started in cannot be entered: {error.strerror}.", "Start it in another one.") from None
-
-
-def _check_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CliError(f"Port {port} on {host} cannot be used: {error.strerror}.", "Choose another one with --port.") from None
 
 
 def _broker(settings: Settings, stack: ExitStack) -> tuple[str, str, EmbeddedBroker | None]:

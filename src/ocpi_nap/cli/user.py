@@ -52,7 +52,7 @@ async def _account(context: Context, name: str) -> Account:
 def add(name: Name, role: RoleName = "viewer") -> None:
     """Add an account; its password is asked for, or made and printed."""
     role = _checked_role(role)
-    if not name.strip() or len(name) > 100 or not name.isprintable():
+    if not sql.usable_name(name):
         raise CliError("NAME: 1 to 100 visible characters are required.")
     password, made = _new_password()
 

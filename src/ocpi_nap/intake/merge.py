@@ -23,6 +23,7 @@ from ocpi_nap.model.issues import Issue
 from ocpi_nap.model.objects import Location
 from ocpi_nap.ocpi.errors import Invalid
 from ocpi_nap.ocpi.versions import lift_location
+from ocpi_nap.ocpi.versions.readers import sample
 from ocpi_nap.store.rows import Change, LocationRow
 
 _LARGEST = 32 * 1024 * 1024
@@ -176,7 +177,7 @@ def _patch_location(operation: Operation, row: LocationRow) -> Merged:
     if isinstance(evses, dict):
         evses = [evses]
     elif evses is not None and not isinstance(evses, list):
-        operation.issues.append(Issue("evses", "wrong_type", "not a list: dropped", type(evses).__name__))
+        operation.issues.append(Issue("evses", "wrong_type", "not a list: dropped", sample(evses)))
         evses = None
     if evses and len(evses) > MOST_EVSES:
         raise too_many_evses(len(evses))

@@ -15,7 +15,7 @@ from ocpi_nap.model.platform import PlatformSettings
 from ocpi_nap.ocpi.errors import Invalid
 from ocpi_nap.ocpi.ports import NodeKey
 from ocpi_nap.ocpi.versions import Version, lift_connector, lift_evse, lift_location, lift_tariff
-from ocpi_nap.ocpi.versions.readers import MOST_ISSUES
+from ocpi_nap.ocpi.versions.readers import MOST_ISSUES, sample
 from ocpi_nap.store.rows import LocationKey
 
 Module = Literal["locations", "tariffs"]
@@ -152,7 +152,7 @@ def _sent_evses(operation: Operation) -> list[SentEvse] | None:
         return None
     items = raw["evses"] or []
     if not isinstance(items, list | dict):
-        operation.issues.append(Issue("evses", "wrong_type", "not a list: the stored EVSEs are kept", type(items).__name__))
+        operation.issues.append(Issue("evses", "wrong_type", "not a list: the stored EVSEs are kept", sample(items)))
         return None
     if isinstance(items, dict):
         items = [items]
@@ -171,7 +171,7 @@ def sent_evse(item: Any, path: str, operation: Operation) -> SentEvse | None:
     """One nested EVSE, or None with an issue when it cannot be used: no object, or nothing to identify it by."""
     if not isinstance(item, dict):
         if item is not None:
-            operation.issues.append(Issue(path, "wrong_type", "not an object: dropped", type(item).__name__))
+            operation.issues.append(Issue(path, "wrong_type", "not an object: dropped", sample(item)))
         return None
     lifted = lift_evse(item, operation.context.version, operation.context.settings)
     problems = [*lifted.issues, *lifted.errors]

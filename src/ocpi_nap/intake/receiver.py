@@ -21,6 +21,7 @@ from ocpi_nap.ocpi.errors import Invalid, NotAuthenticated, NotFound, OcpiError,
 from ocpi_nap.ocpi.ports import Caller, NodeKey, Written
 from ocpi_nap.ocpi.versions import Version, keyed_as
 from ocpi_nap.ocpi.versions.enums import STATUS
+from ocpi_nap.ocpi.versions.readers import sample
 from ocpi_nap.store import network
 from ocpi_nap.store.database import Database
 from ocpi_nap.store.rows import LocationKey, StatusPatch
@@ -178,7 +179,7 @@ def _object(body: Any, operation: Operation) -> dict[str, Any]:
         body = body["data"]
     if not isinstance(body, dict):
         message = "a JSON object is required"
-        raise Invalid(message, errors=[Issue("", "wrong_type", message, type(body).__name__)])
+        raise Invalid(message, errors=[Issue("", "wrong_type", message, sample(body))])
     return body
 
 

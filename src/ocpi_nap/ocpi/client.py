@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 import time
@@ -131,6 +132,17 @@ class Exchange:
     """How often it was sent: where a connection that was used before breaks, the HTTP library repeats a GET once, without a word."""
 
 
+def _why_unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """In words for people, who do not know the library's."""
+    place = f"no connection to {error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"{place}: the name cannot be looked up ({error.os_error.strerror or error.os_error})"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{place}: the certificate is not trusted ({error.certificate_error})"
+    number = None if isinstance(error, aiohttp.ClientSSLError) else error.os_error.errno
+    return f"{place}: {error.os_error if number is None else os.strerror(number)}"
+
+
 class OcpiClient:
     """HTTP for all platforms. ``record`` is given every exchange, each redirect by itself.
 
@@ -207,7 +219,7 @@ class OcpiClient:
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, net.RefusedAddress):
                 raise RefusedUrl(f"{error.host} is not called: {error.os_error}", url=url) from None
-            raise Unreachable(f"no connection: {error}"[:200], url=url) from None
+            raise Unreachable(_why_unreachable(error)[:200], url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Broken(f"the connection broke: {type(error).__name__} {error}"[:200], url=url) from None
         except net.Refused as error:

@@ -47,6 +47,11 @@ class Session:
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
+def usable_name(name: str) -> bool:
+    """Whether an account may be called so: 1 to 100 visible characters."""
+    return bool(name.strip()) and len(name) <= 100 and name.isprintable()
+
+
 _ACCOUNT = "id, name, role, password_hash, subject, totp_secret, totp_counter, disabled, created_at, last_sign_in_at"
 
 
@@ -86,6 +91,18 @@ async def change_account(db: Database, account_id: int, values: dict[str, Any], 
         await conn.execute(f"UPDATE account SET {sets} WHERE id = %(id)s".encode(), {**values, "id": account_id})
         if end_sessions:
             await conn.execute("DELETE FROM console_session WHERE account_id = %s", (account_id,))
+
+
+async def decide_account(db: Database, seen: Account, role: str, disabled: bool) -> bool:
+    """Set the role of an account and whether it is kept out, which ends its sessions; False when either was not as ``seen`` any more."""
+    async with db.transaction() as conn:
+        done = await conn.execute(
+            "UPDATE account SET role = %s, disabled = %s WHERE id = %s AND role = %s AND disabled = %s",
+            (role, disabled, seen.id, seen.role, seen.disabled),
+        )
+        if done.rowcount and disabled:
+            await conn.execute("DELETE FROM console_session WHERE account_id = %s", (seen.id,))
+    return bool(done.rowcount)
 
 
 async def account_of_subject(db: Database, subject: str, name: str, role: str) -> Account:

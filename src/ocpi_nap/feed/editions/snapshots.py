@@ -35,6 +35,9 @@ class SnapshotBuilder:
         self._asked: set[str] = set()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
+        for form in renderer.forms:  # Prometheus sees no increase in a series that begins with 1
+            for result in ("built", "held", "failed"):
+                _BUILDS.labels(form.name, result)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Build at the start, then when it is time, until told to stop."""

@@ -22,7 +22,7 @@ from ocpi_nap import __version__
 from ocpi_nap.feed import render
 from ocpi_nap.feed.forms import Form
 from ocpi_nap.feed.fragments.batch import Batch, Rendered
-from ocpi_nap.feed.fragments.drawing import decoded, draw_location, draw_tariff, location_views, tariff_key, tariff_name
+from ocpi_nap.feed.fragments.drawing import count_from_zero, decoded, draw_location, draw_tariff, location_views, tariff_key, tariff_name
 from ocpi_nap.feed.fragments.keys import party_prefix
 from ocpi_nap.feed.fragments.store import FragmentStore, identity
 from ocpi_nap.feed.fragments.tables import State
@@ -60,6 +60,7 @@ class Renderer:
         self._ready = False
         self._checked = 0.0
         self._turn = asyncio.Lock()
+        count_from_zero(forms)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Render until told to stop; without the database it waits for it."""

@@ -5,6 +5,7 @@ The raw JSON is kept beside the canonical form, so a reader may drop what it can
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -47,11 +48,19 @@ class Reading:
 
 
 Reader = Callable[[Any, str, Reading], Any]
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 
 
 def sample(value: Any) -> str:
-    """A short text of a value for an issue; of containers the type only."""
-    return type(value).__name__ if isinstance(value, dict | list) else str(value)[:60]
+    """A short text of a value for an issue; anything but text and numbers as JSON, of which no more is written than is kept."""
+    if value is not None and not isinstance(value, dict | list | bool):
+        return str(value)[:60]
+    text = ""
+    for part in _JSON.iterencode(value):
+        text += part
+        if len(text) >= 60:
+            break
+    return text[:60]
 
 
 def _wrong(value: Any, path: str, reading: Reading) -> None:

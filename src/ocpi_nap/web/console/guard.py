@@ -99,6 +99,7 @@ def require(role: Role, *, upload: bool = False) -> Callable[[Request], Awaitabl
 
 Viewer = Annotated[Session, Depends(require("viewer"))]
 Operator = Annotated[Session, Depends(require("operator"))]
+Admin = Annotated[Session, Depends(require("admin"))]
 Uploader = Annotated[Session, Depends(require("operator", upload=True))]
 
 

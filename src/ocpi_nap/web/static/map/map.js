@@ -224,6 +224,10 @@
     listen();
     listSoon(0);
   };
+  const margins = () => { // bounds that have no room between them would show another end of the world
+    const tall = holder.clientHeight, wide = holder.clientWidth, large = wide > 600;
+    return { top: Math.min(large ? 40 : 24, tall / 8), bottom: Math.min(large ? 96 : 84, tall / 4), left: Math.min(large ? 40 : 24, wide / 8), right: Math.min(large ? 72 : 24, wide / 8) };
+  };
   const start = () => {
     const at = (new URLSearchParams(location.search).get("at") || "").split(",").map(Number);
     const given = at.length === 3 && at.every(Number.isFinite) && Math.abs(at[0]) <= 85;
@@ -232,7 +236,7 @@
       pitchWithRotate: false, touchPitch: false, locale: JSON.parse(holder.dataset.texts), fadeDuration: 0, renderWorldCopies: false };
     if (given) Object.assign(options, { center: [at[1], at[0]], zoom: at[2] });
     else if (chosen && chosen.at) Object.assign(options, { center: chosen.at, zoom: closeUp });
-    else Object.assign(options, { bounds: config.bounds, fitBoundsOptions: { padding: holder.clientWidth > 600 ? { top: 40, bottom: 96, left: 40, right: 72 } : { top: 24, bottom: 84, left: 24, right: 24 } } });
+    else Object.assign(options, { bounds: config.bounds, fitBoundsOptions: { padding: margins() } });
     map = new maplibregl.Map(options);
     nap.map = map;
     map.touchZoomRotate.disableRotation();
@@ -288,7 +292,7 @@
     if (found.pk) return void open({ pk: found.pk }, { move: true });
     if (chosen) leave({ push: false });
     const [west, south, east, north] = found.bounds.split(",").map(Number);
-    if (map) map.fitBounds([[west, south], [east, north]], { padding: 48, maxZoom: 14, duration: calm() ? 0 : 700 });
+    if (map) map.fitBounds([[west, south], [east, north]], { padding: Math.min(48, holder.clientHeight / 4, holder.clientWidth / 4), maxZoom: 14, duration: calm() ? 0 : 700 });
   });
   list.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-pk]");
