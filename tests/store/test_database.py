@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,8 @@ from ocpi_nap.store.migrate import available, migrate, pending
 
 _HOLDER = """
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from ocpi_nap.store.embedded import EmbeddedPostgres
 with EmbeddedPostgres(Path(sys.argv[1])) as server:
@@ -50,15 +54,22 @@ async def test_notifications_arrive(database: Database) -> None:
     await stream.aclose()
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder outside of pytest's own: the next run of it on this machine closes that to all other users, one of which the server is where
+    tests run as root."""
+    with tempfile.TemporaryDirectory(prefix="ocpi-nap-test-") as folder:
+        yield Path(folder)
+
+
 def _holder(home: Path) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen([sys.executable, "-c", _HOLDER, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
 
-def test_embedded_server_is_shared_and_outlives_a_kill(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_embedded_server_is_shared_and_outlives_a_kill(home: Path) -> None:
     """Two processes share it; one is killed, the other goes on; the last one out stops it."""
-    home = tmp_path_factory.mktemp("nap")
     first, dsn = _holder(home)
     second, same = _holder(home)
     assert dsn == same != ""
@@ -72,9 +83,8 @@ def test_embedded_server_is_shared_and_outlives_a_kill(tmp_path_factory: pytest.
         psycopg.connect(dsn)
 
 
-def test_an_embedded_server_that_another_process_started_again_is_stopped(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_embedded_server_that_another_process_started_again_is_stopped(home: Path) -> None:
     """The last one out stops it, also where the server that it joined was killed meanwhile."""
-    home = tmp_path_factory.mktemp("nap")
     watching, dsn = _holder(home)
     joined, _ = _holder(home)
     server = psutil.Process(int((home / "postgres/postmaster.pid").read_text().split()[0]))
