@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ocpi_nap.feed.dates import date_of, is_date_of, last_modified, unchanged_since
 from ocpi_nap.store.database import Database
 from tests.asgi import call
-from tests.feed.conftest import settled
+from tests.feed.conftest import serving, settled
 from tests.feed.network import Network
 
 BASE = "/api/charging-network/v1"
@@ -60,22 +60,23 @@ def test_dates_that_cannot_be_read(value: str) -> None:
     assert not unchanged_since(value, 0)
 
 
-async def test_what_comes_late(app: Any, database: Database) -> None:
+async def test_what_comes_late(database: Database, tmp_path: Path) -> None:
     """Changes that are older, by the clocks of their operators, than what was there before, and some that are ahead of our clock."""
     made = await Network.create(database)
-    await database.execute("UPDATE change SET at = '2026-01-01'")
+    await database.execute("UPDATE change SET at = '2026-01-01'")  # the operator is older than what its network tells
     await made.put([1])
     await settled(database)
-    replies = {path: await call(app, f"{BASE}/{path}") for path in PATHS}
-    for path, reply in replies.items():
-        assert reply.headers["last-modified"] == "Sun, 01 Feb 2026 12:01:00 GMT", path
-        assert (await call(app, f"{BASE}/{path}", headers={"if-modified-since": reply.headers["last-modified"]})).status == 304, path
-    ahead = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
-    for number, stamp in ((2, "2026-01-31T12:00:00Z"), (3, ahead), (4, "2026-02-01T12:00:00Z")):
-        await made.put([number], last_updated=stamp)
-        await settled(database)
+    async with serving(database, tmp_path) as app:
+        replies = {path: await call(app, f"{BASE}/{path}") for path in PATHS}
         for path, reply in replies.items():
-            known = {"if-modified-since": reply.headers["last-modified"]}
-            now = replies[path] = await call(app, f"{BASE}/{path}", headers=known)
-            assert now.status == 200 and now.content != reply.content, (path, number)
-            assert parsedate_to_datetime(now.headers["last-modified"]) <= datetime.now(UTC)
+            assert reply.headers["last-modified"] == "Sun, 01 Feb 2026 12:01:00 GMT", path
+            assert (await call(app, f"{BASE}/{path}", headers={"if-modified-since": reply.headers["last-modified"]})).status == 304, path
+        ahead = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+        for number, stamp in ((2, "2026-01-31T12:00:00Z"), (3, ahead), (4, "2026-02-01T12:00:00Z")):
+            await made.put([number], last_updated=stamp)
+            await settled(database)
+            for path, reply in replies.items():
+                known = {"if-modified-since": reply.headers["last-modified"]}
+                now = replies[path] = await call(app, f"{BASE}/{path}", headers=known)
+                assert now.status == 200 and now.content != reply.content, (path, number)
+                assert parsedate_to_datetime(now.headers["last-modified"]) <= datetime.now(UTC)

@@ -52,28 +52,30 @@ def rows(folder: Path, name: str = LOCATIONS.name) -> int:
     return edition.rows
 
 
-async def test_codings_of_one_body(app: Any, database: Database) -> None:
+async def test_codings_of_one_body(database: Database, tmp_path: Path) -> None:
     """zstd, gzip or identity by Accept-Encoding; one strong ETag and time; 304; HEAD; the gzip rule does not hold (contract section 0)."""
     await (await Network.create(database)).put(range(50))
     await settled(database)
-    replies = {coding: await call(app, ALL, headers={"accept-encoding": coding}) for coding in ("gzip", "zstd", "identity", "br, deflate")}
-    assert [reply.headers.get("content-encoding") for reply in replies.values()] == ["gzip", "zstd", None, None]
-    plain = replies["identity"].body
-    whole = zstandard.ZstdDecompressor().decompress(replies["zstd"].body)
-    assert gzip.decompress(replies["gzip"].body) == whole == plain
-    assert len(json.loads(plain)["statuses"]) == 50 and json.loads(plain)["pagination"] == {"limit": 50}
-    assert len({(reply.headers["etag"], reply.headers["last-modified"]) for reply in replies.values()}) == 1
-    for reply in replies.values():
-        assert reply.headers["content-length"] == str(len(reply.body)) and reply.headers["vary"] == "Accept-Encoding"
-    tag, moment = replies["gzip"].headers["etag"], replies["gzip"].headers["last-modified"]
-    assert tag.startswith(f'"{len(plain):x}-')
-    for condition in ({"if-none-match": tag}, {"if-none-match": f"W/{tag}, *"}, {"if-modified-since": moment}):
-        reply = await call(app, ALL, headers=condition)
-        assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", tag)
-    head = await call(app, ALL, method="HEAD", headers={"accept-encoding": ""})
-    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(plain)))
-    for accepted, coding in (("gzip;q=0, zstd", "zstd"), ("zstd;q=0.1, gzip", "gzip"), ("gzip;q=x", None), ("*", None)):
-        assert (await call(app, ALL, headers={"accept-encoding": accepted})).headers.get("content-encoding") == coding
+    async with serving(database, tmp_path) as app:  # nothing was served before
+        accepted = ("gzip", "zstd", "identity", "br, deflate")
+        replies = {coding: await call(app, ALL, headers={"accept-encoding": coding}) for coding in accepted}
+        assert [reply.headers.get("content-encoding") for reply in replies.values()] == ["gzip", "zstd", None, None]
+        plain = replies["identity"].body
+        whole = zstandard.ZstdDecompressor().decompress(replies["zstd"].body)
+        assert gzip.decompress(replies["gzip"].body) == whole == plain
+        assert len(json.loads(plain)["statuses"]) == 50 and json.loads(plain)["pagination"] == {"limit": 50}
+        assert len({(reply.headers["etag"], reply.headers["last-modified"]) for reply in replies.values()}) == 1
+        for reply in replies.values():
+            assert reply.headers["content-length"] == str(len(reply.body)) and reply.headers["vary"] == "Accept-Encoding"
+        tag, moment = replies["gzip"].headers["etag"], replies["gzip"].headers["last-modified"]
+        assert tag.startswith(f'"{len(plain):x}-')
+        for condition in ({"if-none-match": tag}, {"if-none-match": f"W/{tag}, *"}, {"if-modified-since": moment}):
+            reply = await call(app, ALL, headers=condition)
+            assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", tag)
+        head = await call(app, ALL, method="HEAD", headers={"accept-encoding": ""})
+        assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(plain)))
+        for asked, coding in (("gzip;q=0, zstd", "zstd"), ("zstd;q=0.1, gzip", "gzip"), ("gzip;q=x", None), ("*", None)):
+            assert (await call(app, ALL, headers={"accept-encoding": asked})).headers.get("content-encoding") == coding
 
 
 @pytest.mark.parametrize(
@@ -84,23 +86,24 @@ async def test_codings_of_one_body(app: Any, database: Database) -> None:
         ("bytes=0-1,4-5", 200, slice(None)), ("lines=0-9", 200, slice(None)), ("bytes=-", 200, slice(None)),
     ],
 )  # fmt: skip
-async def test_ranges(app: Any, database: Database, asked: str, status: int, part: slice) -> None:
+async def test_ranges(database: Database, tmp_path: Path, asked: str, status: int, part: slice) -> None:
     """Of the uncompressed body (RFC 9110, 14), also conditional; who takes compression gets it whole."""
     await (await Network.create(database)).put(range(5))
     await settled(database)
-    identity = {"accept-encoding": "identity"}
-    whole = await call(app, ALL, headers=identity)
-    assert whole.headers["accept-ranges"] == "bytes"
-    reply = await call(app, ALL, headers={**identity, "range": asked})
-    assert (reply.status, reply.body) == (status, whole.body[part])
-    if status == 206:
-        first, _, _ = part.indices(len(whole.body))
-        assert reply.headers["content-range"] == f"bytes {first}-{first + len(reply.body) - 1}/{len(whole.body)}"
-        for condition, wanted in ((whole.headers["etag"], 206), (whole.headers["last-modified"], 206), ('"1-other"', 200)):
-            assert (await call(app, ALL, headers={**identity, "range": asked, "if-range": condition})).status == wanted
-        assert (await call(app, ALL, headers={"range": asked})).status == 200
-    if status == 416:
-        assert reply.headers["content-range"] == f"bytes */{len(whole.body)}"
+    async with serving(database, tmp_path) as app:  # nothing was served before
+        identity = {"accept-encoding": "identity"}
+        whole = await call(app, ALL, headers=identity)
+        assert whole.headers["accept-ranges"] == "bytes"
+        reply = await call(app, ALL, headers={**identity, "range": asked})
+        assert (reply.status, reply.body) == (status, whole.body[part])
+        if status == 206:
+            first, _, _ = part.indices(len(whole.body))
+            assert reply.headers["content-range"] == f"bytes {first}-{first + len(reply.body) - 1}/{len(whole.body)}"
+            for condition, wanted in ((whole.headers["etag"], 206), (whole.headers["last-modified"], 206), ('"1-other"', 200)):
+                assert (await call(app, ALL, headers={**identity, "range": asked, "if-range": condition})).status == wanted
+            assert (await call(app, ALL, headers={"range": asked})).status == 200
+        if status == 416:
+            assert reply.headers["content-range"] == f"bytes */{len(whole.body)}"
 
 
 async def test_a_range_of_a_long_publication(app: Any, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
