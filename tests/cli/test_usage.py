@@ -53,3 +53,20 @@ def test_the_demo_says_which_port_is_taken(
     told = capsys.readouterr()
     assert (ended.value.code, told.out) == (1, "")
     assert told.err.startswith(f"Port {ports[taken]} on 127.0.0.1 cannot be used: Address already in use.") and advice in told.err
+
+
+def test_all_that_is_wrong_with_a_record_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    record = ["two words", "--versions-url", "https://cpo.example/v", "--party-id", "A!", "--country-code", "FIN", "--operator", "nonsense"]
+    monkeypatch.setattr(sys, "argv", ["ocpi-nap", "platform", "add", *record])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    lines = capsys.readouterr().err.splitlines()
+    named = {line.partition(":")[0] for line in lines}
+    assert ended.value.code == 1 and lines[0].startswith("NAME: ") and {"NAME", "PLATFORM_PARTY_ID", "PLATFORM_COUNTRY_CODE"} <= named
+
+
+def test_help_shows_an_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The one that a missing option refers to."""
+    monkeypatch.setattr(sys, "argv", ["ocpi-nap", "platform", "add", "--help"])
+    main()
+    assert "For example: ocpi-nap platform add acme" in capsys.readouterr().out

@@ -41,6 +41,12 @@ class Network:
             await registry.visible_change(conn)
         return cls(db, platform, environment)
 
+    async def connect(self) -> None:
+        """As a registration leaves it."""
+        async with self.db.transaction() as conn:
+            await registry.update_platform(conn, self.platform, {"state": "registered", "version": "2.3.0"})
+            await registry.visible_change(conn)
+
     def _moment(self) -> datetime:
         self._minutes += 1
         return MOMENT + timedelta(minutes=self._minutes)

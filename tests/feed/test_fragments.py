@@ -143,6 +143,18 @@ async def test_production_wins_over_test(app: Any, database: Database) -> None:
     assert await ids(app, database) == ["L1", "L2"]
 
 
+async def test_production_that_is_only_prepared_hides_nothing(app: Any, database: Database) -> None:
+    """Its record is there before the CPO is: what the test platform delivers is shown until production is registered."""
+    trial = await Network.create(database, environment="test")
+    await trial.connect()
+    await trial.put([1, 2])
+    real = await Network.create(database)
+    assert await ids(app, database) == ["L1", "L2"]
+    await real.connect()
+    await real.put([2, 3])
+    assert await ids(app, database) == ["L2", "L3"]
+
+
 async def test_two_nodes_have_the_same(database: Database, tmp_path: Path) -> None:
     """One that followed every change, and one that starts now: fragments and answers, byte for byte. The first may know better since
     when they are as they are."""

@@ -196,6 +196,21 @@ async def test_by_keyboard_and_without_barriers(browser: Browser, nap: Nap, cpo:
         await page.context.close()
 
 
+@pytest.mark.parametrize("size", [(640, 450), (740, 340), (320, 480)])
+async def test_on_a_low_screen(browser: Browser, nap: Nap, cpo: Cpo, size: tuple[int, int]) -> None:
+    """A window at 200 %, a telephone on its side, a small one: all locations are in view, and the list can be tabbed to."""
+    user = await visitor(browser, viewport={"width": size[0], "height": size[1]})
+    page = user.page
+    await user.open(nap.url + "/")
+    await expect(page.locator("#list .count")).to_have_text("32 locations on the map", timeout=PATIENCE)
+    await page.locator(".choose summary").focus()
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#list a:focus")).to_have_count(1)
+    box = await page.locator("#list a:focus").bounding_box()
+    assert box is not None and 0 <= box["y"] < size[1] and await page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert user.complaints == []
+
+
 async def test_without_javascript(browser: Browser, nap: Nap, cpo: Cpo) -> None:
     """List, filters and details are links and a form."""
     page = (await visitor(browser, java_script_enabled=False)).page

@@ -20,6 +20,7 @@ from ocpi_nap.cli.simulate import simulate
 from ocpi_nap.cli.snapshots import snapshots_app
 from ocpi_nap.cli.user import user_app
 from ocpi_nap.registry import RegistryError
+from ocpi_nap.registry.outcomes import FieldsWrong
 from ocpi_nap.store.database import OUTAGES
 
 app = typer.Typer(name="ocpi-nap", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -84,7 +85,8 @@ def main() -> None:
     except CliError as error:
         _end(error.sentence, *error.details)
     except RegistryError as error:
-        details = [f"Step: {error.step}"] if error.step else []
+        details = error.problems[1:] if isinstance(error, FieldsWrong) else []
+        details += [f"Step: {error.step}"] if error.step else []
         details += [f"Their answer: {error.answer}"] if error.answer and error.answer not in error.message else []
         _end(error.message, *details, *([error.advice] if error.advice else []))
     except OUTAGES as error:

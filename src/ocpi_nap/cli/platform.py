@@ -28,7 +28,13 @@ Name = Annotated[str, typer.Argument(help="The platform's name.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
-@platform_app.command()
+_EXAMPLE = (
+    "For example: ocpi-nap platform add acme --versions-url https://cpo.example/ocpi/versions --token TOKEN_A --party-id ACM "
+    '--country-code FI --environment test --operator "FI*ABC;Acme Charging;https://acme.example"'
+)
+
+
+@platform_app.command(epilog=_EXAMPLE)
 def add(
     name: Annotated[str | None, typer.Argument(help="Your own name for the platform.")] = None,
     versions_url: Annotated[str | None, typer.Option(help="VERSIONS_URL")] = None,

@@ -24,14 +24,14 @@ HIDDEN_STATUSES = ("PLANNED", "REMOVED")
 """An EVSE with one of these is not shown, and its status told to nobody (contract section 3)."""
 SHOWN_EVSE = f"s.withdrawn_at IS NULL AND s.status NOT IN {HIDDEN_STATUSES}"
 """Whether the public sees the EVSE of a row ``s`` of ``evse_state``, as SQL."""
-# Test and production may carry the same party: production wins. A lost connection keeps its data for a while (D19).
+# Test and production may carry the same party: production wins, once it was connected. A lost connection keeps its data for a while (D19).
 PUBLISHED = f"""
 SELECT DISTINCT ON (o.country_code, o.party_id) o.platform_id, o.country_code, o.party_id, o.name, o.url, o.details
   FROM operator o JOIN platform p ON p.id = o.platform_id
  WHERE p.environment = ANY(%(environments)s)
    AND (p.disconnected_at IS NULL
         OR p.disconnected_at > now() - {setting("publish_after_disconnect_hours")} * interval '1 hour')
- ORDER BY o.country_code, o.party_id, p.environment
+ ORDER BY o.country_code, o.party_id, p.version IS NULL AND p.disconnected_at IS NULL, p.environment
 """
 _LOCATIONS = f"""
 WITH published AS ({PUBLISHED})
