@@ -6,6 +6,7 @@ import email.utils
 import math
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -35,7 +36,12 @@ def date_of(etag: str, modified_at: datetime, before: Dated | None = None) -> in
 
 def last_modified(dated: int) -> str:
     """The header. A date to come is held back; it is not confirmed before its time."""
-    return email.utils.formatdate(min(dated, time.time()), usegmt=True)
+    return _http_date(min(dated, int(time.time())))
+
+
+@lru_cache(maxsize=256)
+def _http_date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)
 
 
 def is_date_of(value: str, dated: int) -> bool:

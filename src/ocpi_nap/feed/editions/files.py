@@ -22,6 +22,8 @@ from ocpi_nap.feed.http import listed, unchanged, validators, weights
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
 _PREFERRED = ("zstd", "gzip")
+_LONG = 8 << 20
+"""Bytes of a body from which on it is looked whether the client is still there: what is shorter is sent at once."""
 _COMPRESSED = 1 << 16
 """Bytes that are decompressed at once."""
 _NOW = getattr(os, "RWF_NOWAIT", 0)
@@ -77,6 +79,7 @@ class EditionResponse(Response):
         if span is not None:
             status, headers["Content-Range"] = 206, f"bytes {begin}-{end - 1}/{size}"
         headers["Content-Length"] = str(end - begin)
+        self._long = end - begin >= _LONG
         # Opened here: the files of this edition may be removed while it is sent.
         if request.method == "HEAD":
             self._body = _nothing()
@@ -92,17 +95,19 @@ class EditionResponse(Response):
         if self._body is None:
             await super().__call__(scope, receive, send)
             return
-        gone = asyncio.create_task(_gone(receive))
+        gone = asyncio.create_task(_gone(receive)) if self._long else None
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async for part in self._body:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
-                await asyncio.sleep(0)
-                if gone.done() and gone.result():
-                    return  # what is left is for nobody, and the server takes it without a word
+                if gone is not None:
+                    await asyncio.sleep(0)
+                    if gone.done() and gone.result():
+                        return  # what is left is for nobody, and the server takes it without a word
             await send({"type": "http.response.body", "body": b""})
         finally:
-            gone.cancel()
+            if gone is not None:
+                gone.cancel()
             await self._body.aclose()
 
 
