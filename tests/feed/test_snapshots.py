@@ -137,6 +137,7 @@ async def test_a_reader_who_leaves(app: Any, database: Database, monkeypatch: py
     """Nothing more is read or decompressed for one who has closed the connection: the server takes what is sent without a word."""
     monkeypatch.setattr(files, "CHUNK", 100)
     monkeypatch.setattr(files, "_COMPRESSED", 100)
+    monkeypatch.setattr(files, "_LONG", 200)
     await (await Network.create(database)).put(range(600))
     await settled(database)
 
