@@ -132,6 +132,7 @@ async def test_filter_search_open_and_watch(browser: Browser, nap: Nap, cpo: Cpo
     await user.until("nap.map.getZoom() >= 12 && !nap.map.isMoving() && nap.map.loaded()")
     assert await user.states() == [1]
 
+    await page.evaluate("new Promise((done) => { nap.map.once('idle', () => done()); nap.map.triggerRepaint(); })")
     before = len(user.tiles)
     await cpo.status("L1/U1", "AVAILABLE")
     await expect(page.locator(".tally")).to_have_text(re.compile("1\\s*free.*1\\s*in use", re.DOTALL), timeout=PATIENCE)
