@@ -17,10 +17,11 @@ import typer
 
 from ocpi_nap.cli.context import Context, load_settings, open_context
 from ocpi_nap.cli.errors import CliError
-from ocpi_nap.cli.ports import base_url, check_port, free_port
+from ocpi_nap.cli.ports import base_url, check_port
 from ocpi_nap.cli.progress import PullProgress
 from ocpi_nap.cli.pulling import pull_platform
 from ocpi_nap.cli.simulate import start
+from ocpi_nap.feed.events.broker import free_port
 from ocpi_nap.registry import handshake, onboarding
 from ocpi_nap.settings import Settings
 from ocpi_nap.simulator.finland import FIRST_PORT, PLATFORMS
@@ -56,7 +57,7 @@ def _with_ports(settings: Settings, host: str, port: int, simulator_port: int) -
         advice = f"The simulated platforms need {len(PLATFORMS)}: choose the first one with --simulator-port."
         check_port("127.0.0.1", simulator_port + number, advice)
     if settings.mqtt_url is None and settings.mqtt_port == 0:
-        os.environ["OCPI_NAP_MQTT_PORT"] = str(free_port())
+        os.environ["OCPI_NAP_MQTT_PORT"] = str(free_port(settings.mqtt_host))
         return load_settings()
     if settings.mqtt_url is None:
         check_port(settings.mqtt_host, settings.mqtt_port, "It is for MQTT: OCPI_NAP_MQTT_PORT=0 takes a free one.")

@@ -19,13 +19,6 @@ def check_port(host: str, port: int, advice: str = "Choose another one with --po
             raise CliError(f"Port {port} on {host} cannot be used: {error.strerror}.", advice) from None
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def base_url(host: str, port: int) -> str:
     """What to call on this machine to reach a service that listens there."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

@@ -94,8 +94,8 @@ class Crawler:
         self._broken_link: CrawlFailed | None = None
         self._foreign: CrawlFailed | None = None
         self._seen: set[bytes] = set()
-        self._before: list[bytes] | None = None
-        """Objects of the page before one that was asked for by an offset."""
+        self._before: set[tuple[bytes, ...]] | None = None
+        """Names of the objects of the page before one that was asked for by an offset."""
         self._barren = 0
         """Pages in a row that brought nothing new."""
         self.total: int | None = None
@@ -169,7 +169,8 @@ class Crawler:
         self.number += 1
         items = _items(answer)
         fresh = [(item, digest) for item in items if (digest := blake2b(item, digest_size=16).digest()) not in self._seen]
-        if self._before is not None and fresh and _names(items) <= _names(self._before):
+        names = _names(items) if self._before is not None else None
+        if names is not None and self._before is not None and fresh and names <= self._before:
             fresh = []  # offsets are ignored, and the one page there is says something else each time (R116, I-54)
         self._seen.update(digest for _, digest in fresh)
         self.received += len(fresh)
@@ -182,7 +183,7 @@ class Crawler:
             following = self._following(answer, len(items))
         except CrawlFailed as error:
             return fresh, None, error
-        self._before = items if following is not None and not following[1] else None
+        self._before = (_names(items) if names is None else names) if following is not None and not following[1] else None
         if following is not None and self.number >= self._settings.max_pages:
             return fresh, None, CrawlFailed(f"more than {self._settings.max_pages} pages")
         return fresh, following, None

@@ -42,7 +42,8 @@ def binary() -> str:
     return str(path)
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """A port of an address of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -79,7 +80,7 @@ class EmbeddedBroker:
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._password = self._secret()
-        self.port = self.port or _free_port(self.host)
+        self.port = self.port or free_port(self.host)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -112,7 +112,7 @@ def _changed(form: Form[Any], view: LocationView) -> datetime:
 
 
 def draw_tariff(view: TariffView, forms: list[Form[Any]]) -> Rendered:
-    """A tariff\'s fragments."""
+    """A tariff's fragments."""
     row = view.row
     fragments = [(form, to_micros(row.modified_at), _drawn(form, view)) for form in forms]
     return Rendered("tariff", row.pk, feed_key(row.country_code, row.party_id, row.id, row.pk), fragments)
