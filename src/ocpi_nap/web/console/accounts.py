@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -109,10 +108,9 @@ async def change(request: Request, session: Admin, number: int) -> Response:
 
 
 def _role(text: str) -> Role:
-    for role in get_args(Role):
+    for role in sql.ROLES:
         if text == role:
-            found: Role = role
-            return found
+            return role
     raise HTTPException(422, "There is no such role.")
 
 
